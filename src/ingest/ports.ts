@@ -63,8 +63,9 @@ export type CommitBatch = {
 export interface Ledger {
   /**
    * Commits rejections and runs in one transaction; answers with the devices whose run was inserted. The others lost:
-   * their first sequence is taken, or their device has changed. Rejects with Unavailable when nothing was committed, and
-   * with OutcomeUnknown when the commit may have happened or may yet.
+   * their first sequence is taken, or their device has changed. Rejects with Unavailable when nothing was committed, with
+   * BatchRefused when that is for what is in the batch, and with OutcomeUnknown when the commit may have happened or may
+   * yet.
    */
   commit(batch: CommitBatch): Promise<ReadonlySet<string>>;
   /** The last committed link of each device; the genesis head for one without records. Rejects with Unavailable. */
@@ -95,6 +96,11 @@ export class Unavailable extends Error {
 /** Ours failed while committing: what was asked may have been done, or may be done yet. */
 export class OutcomeUnknown extends Unavailable {
   override readonly name = 'OutcomeUnknown';
+}
+
+/** Nothing was committed, because the ledger cannot hold something that is in the batch. */
+export class BatchRefused extends Unavailable {
+  override readonly name = 'BatchRefused';
 }
 
 export type Component = 'ledger' | 'payload_store' | 'internal';

@@ -40,6 +40,10 @@ export class Run {
     return last === undefined ? this.#committed : { sequence: last.record.sequence, recordHash: last.recordHash };
   }
 
+  get last(): RunEntry | undefined {
+    return this.#entries.at(-1);
+  }
+
   get empty(): boolean {
     return this.#entries.length === 0;
   }

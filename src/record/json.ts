@@ -127,7 +127,22 @@ class JsonReader {
     return code === bracket;
   }
 
+  /** A byte of an array: one to three digits before a comma or the end. Reads nothing otherwise. */
+  #byte(): number | undefined {
+    let value = 0;
+    for (let digits = 0; digits <= 3; digits++) {
+      const code = this.#text.charCodeAt(this.#at + digits);
+      if (code >= zero && code <= nine && (value > 0 || digits === 0)) value = value * 10 + code - zero;
+      else if (digits > 0 && (code === comma || code === 0x5d)) return this.#literal(digits, value);
+      else break;
+    }
+    return undefined;
+  }
+
   #number(): number | ExactNumber {
+    // Devices send hashes and signature as 128 integers: without this a record takes nearly twice as long to parse.
+    const byte = this.#byte();
+    if (byte !== undefined) return byte;
     numberToken.lastIndex = this.#at;
     const source = numberToken.exec(this.#text)?.[0];
     if (source === undefined) throw this.#error('not a JSON number');

@@ -138,7 +138,8 @@ function text(value: JsonValue, field: string, bytesMax: number): string {
   if (valueBytes > bytesMax) throw invalid(`${field} has ${valueBytes} bytes, at most ${bytesMax} are allowed`);
   // NUL cannot be stored by Postgres; the other control characters have no place in a name or a key.
   if (/[\u0000-\u001f\u007f]/.test(value)) throw invalid(`${field} must not contain control characters`);
-  return value;
+  // A copy: a slice of the body would keep all of it in memory for as long as a cache remembers the name.
+  return Buffer.from(value).toString();
 }
 
 function deviceId(value: JsonValue, field: string): string {
