@@ -1,0 +1,110 @@
+import type pg from 'pg';
+import { deviceIdFault, keysPerDeviceMax } from '../record/device.ts';
+import { publicKeyFault } from '../record/public-key.ts';
+import type { VerificationKey } from '../record/signature.ts';
+import { type DeviceRow, deviceColumns, deviceFromRow, type RegisteredDevice } from './device-rows.ts';
+import { inTransaction } from './transaction.ts';
+
+/** What is asked for cannot be done, and why. */
+export class RegistryError extends Error {
+  override readonly name = 'RegistryError';
+}
+
+export type NewKey = VerificationKey & {
+  readonly validFrom?: Date | undefined;
+  readonly validUntil?: Date | undefined;
+};
+
+/** Writes to the registry. Runs as the owner of the schema; pods only read. */
+export class DeviceRegistry {
+  readonly #pool: pg.Pool;
+
+  constructor(pool: pg.Pool) {
+    this.#pool = pool;
+  }
+
+  /** Every device, in the order of ids. */
+  async list(): Promise<RegisteredDevice[]> {
+    const { rows } = await this.#pool.query<DeviceRow>(`SELECT ${deviceColumns} FROM devices d ORDER BY d.id`);
+    return rows.map(deviceFromRow);
+  }
+
+  async find(id: string): Promise<RegisteredDevice | undefined> {
+    const { rows } = await this.#pool.query<DeviceRow>(`SELECT ${deviceColumns} FROM devices d WHERE d.id = $1`, [id]);
+    return rows[0] && deviceFromRow(rows[0]);
+  }
+
+  /** Registers the device with this key. The same again changes nothing. @throws RegistryError */
+  async register(id: string, key: NewKey, site?: string): Promise<void> {
+    const fault = deviceIdFault(id);
+    if (fault !== undefined) throw new RegistryError(`device ${id}: ${fault}`);
+    await inTransaction(this.#pool, async (client) => {
+      await client.query('INSERT INTO devices (id, site) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING', [
+        id,
+        site ?? null,
+      ]);
+      if (site !== undefined)
+        await client.query('UPDATE devices SET site = $2 WHERE id = $1 AND site IS DISTINCT FROM $2', [id, site]);
+      await addKey(client, id, key);
+    });
+  }
+
+  /** Adds a key; the device's other keys end `overlapMs` from now, so that both count meanwhile. @throws RegistryError */
+  async rotate(id: string, key: NewKey, overlapMs: number): Promise<void> {
+    await inTransaction(this.#pool, async (client) => {
+      await lockDevice(client, id);
+      await addKey(client, id, key);
+      await client.query(
+        `UPDATE device_keys SET valid_until = greatest(clock_timestamp() + make_interval(secs => $3), valid_from + interval '1 ms')
+         WHERE device_id = $1 AND NOT (public_key = $2 AND scheme = $4) AND revoked_at IS NULL
+           AND (valid_until IS NULL OR valid_until > clock_timestamp() + make_interval(secs => $3))`,
+        [id, key.publicKey, overlapMs / 1000, key.scheme],
+      );
+    });
+  }
+
+  /** Revokes one key, or every key of the device. Answers how many. @throws RegistryError when there was none */
+  async revoke(id: string, publicKey?: Buffer): Promise<number> {
+    return inTransaction(this.#pool, async (client) => {
+      await lockDevice(client, id);
+      const { rowCount } = await client.query(
+        `UPDATE device_keys SET revoked_at = clock_timestamp()
+         WHERE device_id = $1 AND revoked_at IS NULL AND ($2::bytea IS NULL OR public_key = $2)`,
+        [id, publicKey ?? null],
+      );
+      if (!rowCount) throw new RegistryError(`device ${id} has no such key that is not revoked already`);
+      return rowCount;
+    });
+  }
+
+  /** Suspends or resumes the device. @throws RegistryError when it is unknown */
+  async setEnabled(id: string, enabled: boolean): Promise<void> {
+    const { rowCount } = await this.#pool.query('UPDATE devices SET enabled = $2 WHERE id = $1', [id, enabled]);
+    if (!rowCount) throw new RegistryError(`device ${id} is not registered`);
+  }
+}
+
+async function lockDevice(client: pg.ClientBase, id: string): Promise<void> {
+  const { rowCount } = await client.query('SELECT FROM devices WHERE id = $1 FOR UPDATE', [id]);
+  if (!rowCount) throw new RegistryError(`device ${id} is not registered`);
+}
+
+async function addKey(client: pg.ClientBase, id: string, key: NewKey): Promise<void> {
+  const fault = publicKeyFault(key.publicKey);
+  if (fault !== undefined) throw new RegistryError(`public key for device ${id}: ${fault}`);
+  await lockDevice(client, id);
+  await client.query(
+    `INSERT INTO device_keys (device_id, public_key, scheme, valid_from, valid_until)
+     VALUES ($1, $2, $3, coalesce($4, clock_timestamp()), $5) ON CONFLICT ON CONSTRAINT device_keys_once DO NOTHING`,
+    [id, key.publicKey, key.scheme, key.validFrom ?? null, key.validUntil ?? null],
+  );
+  const { rows } = await client.query<{ revoked: boolean; current: string }>(
+    `SELECT bool_or(revoked_at IS NOT NULL) FILTER (WHERE public_key = $2 AND scheme = $3) AS revoked,
+            count(*) FILTER (WHERE revoked_at IS NULL AND (valid_until IS NULL OR valid_until > clock_timestamp())) AS current
+     FROM device_keys WHERE device_id = $1`,
+    [id, key.publicKey, key.scheme],
+  );
+  if (rows[0]?.revoked) throw new RegistryError(`this public key of device ${id} was revoked: register a new one`);
+  if (Number(rows[0]?.current) > keysPerDeviceMax)
+    throw new RegistryError(`device ${id} would have more than ${keysPerDeviceMax} current keys: revoke one first`);
+}
