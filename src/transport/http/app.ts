@@ -1,0 +1,140 @@
+import express, { type ErrorRequestHandler, type RequestHandler } from 'express';
+import type { Ingest } from '../../ingest/ingest.ts';
+import { Unavailable } from '../../ingest/ports.ts';
+import { ParseError, parseEnvelope } from '../../record/parse.ts';
+import { clientAddress, type SourceAllowlist } from '../source-allowlist.ts';
+import { batchRoute } from './batch-route.ts';
+import { bodyDeadline } from './body-deadline.ts';
+import { openapiDocument } from './openapi.ts';
+import { send, unavailableReply, verdictReply } from './reply.ts';
+import { contextOf, observeRequests, type RequestObserver, refuse } from './request-context.ts';
+import { routes } from './routes.ts';
+
+export type HttpAppOptions = {
+  readonly ingest: Ingest;
+  readonly allowedSources: SourceAllowlist;
+  readonly trustedProxies: SourceAllowlist;
+  readonly observer: RequestObserver;
+  /** Bound on one envelope: a request's body, expanded, or one line of a batch. */
+  readonly envelopeBytesMax: number;
+  readonly draining: () => boolean;
+  /** Told of a failure that no reply explains. */
+  readonly onError: (error: unknown) => void;
+};
+
+/** The ingest port: every answer is JSON, whatever was asked. */
+export function httpApp(options: HttpAppOptions): express.Express {
+  const { ingest, observer, envelopeBytesMax, draining } = options;
+  const app = express();
+  app.disable('x-powered-by');
+  app.set('etag', false);
+  app.set('query parser', false);
+
+  app.use(observeRequests(observer));
+  app.use(closeWhenDraining(draining));
+  app.use(allowSources(options));
+
+  app
+    .route(routes.ingest)
+    .post(
+      requireType('application/json'),
+      bodyDeadline,
+      express.raw({ type: () => true, limit: envelopeBytesMax, inflate: true }),
+      async (request, response) => {
+        const body: unknown = request.body;
+        const envelope = parseEnvelope(Buffer.isBuffer(body) ? body : Buffer.alloc(0));
+        send(response, verdictReply(await ingest.admit(envelope, contextOf(response).sender).verdict));
+      },
+    )
+    .all(allowOnly('POST'));
+
+  app
+    .route(routes.batch)
+    .post(requireType('application/x-ndjson'), batchRoute({ ingest, lineBytesMax: envelopeBytesMax, draining }))
+    .all(allowOnly('POST'));
+
+  app
+    .route(routes.head)
+    .get(async (request, response) => {
+      const id = String(request.params.id);
+      const head = await ingest.head(id);
+      if (head === undefined) return refuse(response, 'not_found', `device ${id} is not registered`);
+      const { sequence, recordHash } = head;
+      send(response, { status: 200, body: { device_id: id, sequence, record_hash: recordHash.toString('hex') } });
+    })
+    .all(allowOnly('GET, HEAD'));
+
+  app
+    .route(routes.openapi)
+    .get((_request, response) => {
+      response.type('application/json').end(openapiDocument);
+    })
+    .all(allowOnly('GET, HEAD'));
+
+  app.use((request, response) => {
+    refuse(response, 'not_found', `no such route: ${request.path}; see /openapi.json`);
+  });
+  app.use(failed(options));
+  return app;
+}
+
+/** The source is judged before anything of the body is read. */
+function allowSources({ allowedSources, trustedProxies }: HttpAppOptions): RequestHandler {
+  return (request, response, next) => {
+    const forwarded = request.get('x-forwarded-for');
+    const address = clientAddress(request.socket.remoteAddress, forwarded, trustedProxies);
+    const context = contextOf(response);
+    context.sender = { ...context.sender, address };
+    if (allowedSources.allows(address)) return next();
+    // The body is not read, so the connection cannot be used again.
+    refuse(response, 'source_not_allowed', `source address ${address} is not allowed`, { Connection: 'close' });
+  };
+}
+
+/** While draining, each connection ends with the answer that it is owed. */
+function closeWhenDraining(draining: () => boolean): RequestHandler {
+  return (_request, response, next) => {
+    if (draining()) response.setHeader('Connection', 'close');
+    next();
+  };
+}
+
+function requireType(type: string): RequestHandler {
+  return (request, response, next) => {
+    if (request.is(type)) return next();
+    const got = request.get('content-type') ?? 'none';
+    refuse(response, 'unsupported_media_type', `Content-Type must be ${type}, got ${got.slice(0, 100)}`);
+  };
+}
+
+function allowOnly(methods: string): RequestHandler {
+  return (request, response) => {
+    refuse(response, 'method_not_allowed', `${request.method} is not allowed here: use ${methods}`, { Allow: methods });
+  };
+}
+
+/** Failures as JSON. `type` and `status` of an error are those of express's body reader. */
+function failed({ envelopeBytesMax, onError }: HttpAppOptions): ErrorRequestHandler {
+  return (error: Error & { type?: string; status?: number }, request, response, _next) => {
+    if (response.headersSent) {
+      onError(error);
+      response.destroy();
+      return;
+    }
+    if (error instanceof ParseError) return refuse(response, error.code, error.message);
+    if (error.type === 'entity.too.large') {
+      const what = `the body is larger than ${envelopeBytesMax} bytes`;
+      return refuse(response, 'body_too_large', what, { Connection: 'close' });
+    }
+    if (error.type === 'encoding.unsupported') {
+      const what = `Content-Encoding ${request.get('content-encoding')} is not supported: send gzip or none`;
+      return refuse(response, 'unsupported_media_type', what);
+    }
+    // The device has gone in the middle of its body: nobody is there to be answered.
+    if (error.type === 'request.aborted') return response.destroy() && undefined;
+    if (error.status === 400) return refuse(response, 'bad_http', `bad request: ${error.message}`);
+    if (error instanceof Unavailable) return send(response, unavailableReply('ledger_unavailable'));
+    onError(error);
+    send(response, unavailableReply('internal_error'));
+  };
+}

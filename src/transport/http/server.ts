@@ -1,0 +1,97 @@
+import { once } from 'node:events';
+import { createServer, type RequestListener, type Server } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import { refusals } from '../../record/rejection.ts';
+import { jsonText, type Reply, refusal } from './reply.ts';
+
+/** Request line and headers of the slowest honest client; beyond it, slowloris. */
+const headersTimeoutMs = 10_000;
+/** A whole request. A batch over a slow link takes minutes; a single envelope has its own, shorter deadline. */
+const requestTimeoutMs = 300_000;
+/** A connection on which nothing moves in either direction while a request is open. */
+const idleTimeoutMs = 60_000;
+/** Longer than a load balancer's usual 60 s, so that it is the balancer who closes and no request meets a closed one. */
+const keepAliveTimeoutMs = 65_000;
+const headerBytesMax = 16 * 1024;
+/** Each costs a file descriptor and some tens of kilobytes. */
+const connectionsMax = 10_000;
+
+export type ListenAddress = { readonly host: string; readonly port: number };
+
+/** An HTTP server that listens; resolves once it does. @throws when the address is taken or not ours */
+export async function listen(listener: RequestListener, { host, port }: ListenAddress): Promise<HttpListener> {
+  const server = createServer(
+    {
+      headersTimeout: headersTimeoutMs,
+      requestTimeout: requestTimeoutMs,
+      keepAliveTimeout: keepAliveTimeoutMs,
+      connectionsCheckingInterval: 1_000,
+      maxHeaderSize: headerBytesMax,
+      insecureHTTPParser: false,
+      noDelay: true,
+    },
+    listener,
+  );
+  server.maxConnections = connectionsMax;
+  server.timeout = idleTimeoutMs;
+  server.on('clientError', answerClientError);
+  server.listen(port, host);
+  await once(server, 'listening');
+  return new HttpListener(server);
+}
+
+export class HttpListener {
+  readonly #server: Server;
+
+  constructor(server: Server) {
+    this.#server = server;
+  }
+
+  /** As bound; the port is the real one where 0 was asked for. */
+  get address(): ListenAddress {
+    const { address, port } = this.#server.address() as AddressInfo;
+    return { host: address, port };
+  }
+
+  /** Stops accepting and waits until every request in flight is answered. Idle connections are closed. */
+  async drain(): Promise<void> {
+    const closed = once(this.#server, 'close');
+    this.#server.close();
+    this.#server.closeIdleConnections();
+    await closed;
+  }
+
+  /** Ends every connection now. */
+  destroy(): void {
+    this.#server.closeAllConnections();
+  }
+}
+
+/** What Node's parser refused before there was a request. */
+function answerClientError(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const { status, body } = clientErrorReply(error.code);
+  const text = jsonText(body);
+  const head = [
+    `HTTP/1.1 ${status} ${statusTexts[status] ?? 'Bad Request'}`,
+    'Content-Type: application/json; charset=utf-8',
+    `Content-Length: ${Buffer.byteLength(text)}`,
+    'Connection: close',
+  ];
+  socket.end(`${head.join('\r\n')}\r\n\r\n${text}`);
+}
+
+const statusTexts: Record<number, string> = {
+  [refusals.request_timeout.status]: 'Request Timeout',
+  [refusals.headers_too_large.status]: 'Request Header Fields Too Large',
+};
+
+function clientErrorReply(code: string | undefined): Reply {
+  if (code === 'HPE_HEADER_OVERFLOW')
+    return refusal('headers_too_large', `headers are larger than ${headerBytesMax} bytes`);
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return refusal('request_timeout', 'the request did not arrive in time');
+  return refusal('bad_http', 'not a valid HTTP/1.1 request');
+}
