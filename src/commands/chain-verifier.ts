@@ -1,0 +1,105 @@
+import { judgeLink } from '../record/chain.ts';
+import { recordHash } from '../record/hash.ts';
+import { type ChainHead, type DeviceRecord, genesis } from '../record/record.ts';
+import { type VerificationKey, verifySignature } from '../record/signature.ts';
+
+/** Where and how a chain first fails: `expected` and `actual` as a reader would compare them. */
+export type ChainBreak = {
+  readonly deviceId: string;
+  readonly sequence: bigint;
+  readonly problem: string;
+  readonly expected: string;
+  readonly actual: string;
+};
+
+/** What has been verified of one device. */
+export type VerifiedChain = {
+  readonly firstSequence: bigint;
+  head: ChainHead;
+  records: number;
+  /** Whether the signatures were verified as well: a key was given. */
+  readonly signed: boolean;
+};
+
+export type ChainVerifierOptions = {
+  readonly keys: ReadonlyMap<string, readonly VerificationKey[]>;
+  /** Whether a device's first record may be at any sequence, its predecessor taken on trust. */
+  readonly partial: boolean;
+};
+
+/** A head and some counters each, so that memory stays under a gigabyte whatever the file says. */
+const devicesMax = 1_000_000;
+
+/** Verifies records as they come, those of several devices in any interleaving. */
+export class ChainVerifier {
+  readonly chains = new Map<string, VerifiedChain>();
+  readonly #keys: ChainVerifierOptions['keys'];
+  readonly #partial: boolean;
+
+  constructor({ keys, partial }: ChainVerifierOptions) {
+    this.#keys = keys;
+    this.#partial = partial;
+  }
+
+  /**
+   * Takes the next record, or says how it breaks its device's chain; after that the verifier is of no more use.
+   * @throws RangeError past a million devices
+   */
+  add(record: DeviceRecord): ChainBreak | undefined {
+    const chain = this.chains.get(record.deviceId);
+    const trustedHead = { sequence: record.sequence - 1n, recordHash: record.prevRecordHash };
+    const head = chain?.head ?? (this.#partial ? trustedHead : genesis);
+    const keys = this.#keys.get(record.deviceId);
+    const found = linkBreak(head, record) ?? (keys ? signatureBreak(record, keys) : undefined);
+    if (found) return found;
+
+    const newHead = { sequence: record.sequence, recordHash: recordHash(record) };
+    if (chain) {
+      chain.head = newHead;
+      chain.records++;
+      return undefined;
+    }
+    if (this.chains.size === devicesMax)
+      throw new RangeError(`more than ${devicesMax} devices: split the file by device`);
+    const signed = keys !== undefined;
+    this.chains.set(record.deviceId, { firstSequence: record.sequence, head: newHead, records: 1, signed });
+    return undefined;
+  }
+}
+
+function linkBreak(head: ChainHead, record: DeviceRecord): ChainBreak | undefined {
+  const place = { deviceId: record.deviceId, sequence: record.sequence };
+  const sequences = { expected: `sequence ${head.sequence + 1n}`, actual: `sequence ${record.sequence}` };
+  switch (judgeLink(head, record)) {
+    case 'fits':
+      return undefined;
+    case 'used':
+      return { ...place, problem: 'a record is repeated or out of order', ...sequences };
+    case 'ahead':
+      return { ...place, problem: missing(head), ...sequences };
+    case 'wrong-link':
+      return {
+        ...place,
+        problem: 'it does not link to the record before it',
+        expected: `prev_record_hash ${head.recordHash.toString('hex')}`,
+        actual: record.prevRecordHash.toString('hex'),
+      };
+  }
+}
+
+function missing(head: ChainHead): string {
+  return head.sequence === 0n
+    ? 'the chain does not start at sequence 1 (a later part of a chain is verified with --partial)'
+    : 'a record is missing';
+}
+
+function signatureBreak(record: DeviceRecord, keys: readonly VerificationKey[]): ChainBreak | undefined {
+  if (keys.some((key) => verifySignature(record, key))) return undefined;
+  return {
+    deviceId: record.deviceId,
+    sequence: record.sequence,
+    problem: 'the signature is not valid',
+    expected: `a signature by ${keys.map(({ scheme, publicKey }) => `${scheme}:${publicKey.toString('hex')}`).join(' or ')}`,
+    actual: record.signature.toString('hex'),
+  };
+}

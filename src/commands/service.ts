@@ -1,0 +1,91 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { InitialDevice, ServeConfig } from '../config.ts';
+import { Ingest } from '../ingest/ingest.ts';
+import { PostgresDeviceDirectory } from '../ledger/device-directory.ts';
+import { DeviceRegistry, RegistryError } from '../ledger/device-registry.ts';
+import { PostgresLedger } from '../ledger/ledger.ts';
+import { connectionOptions, openPool } from '../ledger/pool.ts';
+import { openLogger } from '../telemetry/logger.ts';
+import { createMetrics } from '../telemetry/metrics.ts';
+import { TelemetryObserver } from '../telemetry/observer.ts';
+import { RequestTelemetry } from '../telemetry/request-observer.ts';
+import type { Environment } from '../telemetry/tracing.ts';
+import { startTracing } from '../telemetry/tracing.ts';
+import { Failure } from './command.ts';
+import { openPayloadArchive } from './store-options.ts';
+import { systemClock } from './system-clock.ts';
+
+const standardOutput = 1;
+const registerRetryMs = 1_000;
+
+/** Admission over its adapters, for whatever transport. */
+export async function openService(
+  config: Pick<ServeConfig, 'ledger' | 'payloads' | 'objectRefScope' | 'logLevel'>,
+  env: Environment,
+  version: string,
+) {
+  const metrics = createMetrics(version);
+  const logging = openLogger({ level: config.logLevel, fd: standardOutput, onDropped: () => metrics.logLineDropped() });
+  const { logger } = logging;
+  const tracing = await startTracing(env, version, logger);
+  const { databaseUrl, poolConnectionsMax: connectionsMax } = config.ledger;
+  const postgres = { databaseUrl, applicationName: 'edgesentry' };
+  const pool = openPool({ ...postgres, connectionsMax }, (error) => logger.warn({ error }, 'idle connection lost'));
+  metrics.watchPool('ledger', pool);
+  const archive = await openPayloadArchive(config.payloads);
+  const devices = new PostgresDeviceDirectory({
+    pool,
+    listenerConfig: connectionOptions({ ...postgres, applicationName: 'edgesentry listener' }),
+    clock: systemClock,
+    onError: (error) => logger.warn({ error }, 'device registry not followed'),
+  });
+  const observer = new TelemetryObserver({ metrics, logger, now: systemClock.now });
+  const ingest = new Ingest({
+    ledger: new PostgresLedger(pool),
+    payloadStore: archive,
+    devices,
+    observer,
+    clock: systemClock,
+    objectRefScope: config.objectRefScope,
+  });
+  metrics.watchIngest(ingest);
+
+  return {
+    logger,
+    metrics,
+    pool,
+    archive,
+    ingest,
+    requestObserver: new RequestTelemetry(metrics, observer),
+
+    /** Waits for Postgres as long as `signal` allows. @throws Failure when a device cannot be registered */
+    async registerDevices(initial: readonly InitialDevice[], signal: AbortSignal): Promise<void> {
+      const registry = new DeviceRegistry(pool);
+      for (const { id, key } of initial) {
+        while (!signal.aborted) {
+          try {
+            await registry.register(id, key);
+            break;
+          } catch (error) {
+            if (error instanceof RegistryError) throw new Failure(`--device: ${error.message}`);
+            logger.warn({ device_id: id, error }, 'device not registered yet');
+            await sleep(registerRetryMs, undefined, { signal }).catch(() => {});
+          }
+        }
+      }
+    },
+
+    /** Closes what admission needs, when nothing is in flight any more. */
+    async close(): Promise<void> {
+      await devices[Symbol.asyncDispose]();
+      await pool.end();
+      await archive[Symbol.asyncDispose]();
+    },
+
+    /** Last of all: what closing had to say is in it. */
+    async closeTelemetry(): Promise<void> {
+      await tracing[Symbol.asyncDispose]();
+      await logging[Symbol.asyncDispose]();
+    },
+  };
+}
