@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { constants, type Dirent } from 'node:fs';
 import { access, type FileHandle, link, open, readdir, stat, unlink } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { type PayloadLocation, Unavailable } from '../ingest/ports.ts';
 import { type BlobDescription, type Blobs, type ListedBlob, PayloadMissing, type PutOutcome } from './blobs.ts';
 import { DurableFolders } from './durable-folders.ts';
@@ -27,9 +27,9 @@ export class DirectoryBlobs implements Blobs {
   }
 
   static async open(directory: string): Promise<DirectoryBlobs> {
-    const blobs = new DirectoryBlobs(directory);
-    await blobs.#guard(`open ${directory}`, async () => {
-      await blobs.#folders.get(join(directory, temporaryFolder));
+    const blobs = new DirectoryBlobs(resolve(directory));
+    await blobs.#guard('open the store', async () => {
+      await blobs.#folders.get(join(blobs.#root, temporaryFolder));
       await blobs.#removeLeftovers();
     });
     return blobs;
@@ -39,16 +39,18 @@ export class DirectoryBlobs implements Blobs {
     return this.#guard(`put ${key}`, async () => {
       const path = this.#path(key);
       const temporary = join(this.#root, temporaryFolder, randomUUID());
+      const folder = await this.#folders.get(dirname(path));
+      let outcome: PutOutcome;
       try {
-        const folder = await this.#folders.get(dirname(path));
         await writeDurably(temporary, encodeObject(key, content, record));
-        const outcome = await linkOnce(temporary, path);
-        // For a taken name too: the one who took it may have died before it was durable.
-        await folder.sync();
-        return outcome;
-      } finally {
-        await unlink(temporary).catch(ignoreAbsent);
+        outcome = await linkOnce(temporary, path);
+      } catch (error) {
+        await removeTemporary(temporary);
+        throw error;
       }
+      // For a taken name too: the one who took it may have died before it was durable.
+      await Promise.all([folder.sync(), removeTemporary(temporary)]);
+      return outcome;
     });
   }
 
@@ -108,7 +110,7 @@ export class DirectoryBlobs implements Blobs {
       const head = await readHead(file);
       // Where file names differ in case only, one key's file can be found under the other.
       if (head?.key !== key) throw new PayloadMissing(`the file of ${key} in ${this.#root} does not hold it`);
-      return use(file, head);
+      return await use(file, head);
     });
   }
 
@@ -117,7 +119,7 @@ export class DirectoryBlobs implements Blobs {
     for (const name of await readdir(folder)) {
       const path = join(folder, name);
       const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: Infinity }));
-      if (Date.now() - mtimeMs > temporaryAgeMaxMs) await unlink(path).catch(ignoreAbsent);
+      if (Date.now() - mtimeMs > temporaryAgeMaxMs) await removeTemporary(path);
     }
   }
 
@@ -161,6 +163,7 @@ function inKeyOrder(entries: readonly Dirent[], prefix: string): { entry: Dirent
   return keyed.sort((a, b) => (a.key < b.key ? -1 : 1));
 }
 
-function ignoreAbsent(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'ENOENT') throw error;
+/** One that cannot be removed does no harm: nobody sees it, and a later opening tries again. */
+async function removeTemporary(path: string): Promise<void> {
+  await unlink(path).catch(() => undefined);
 }

@@ -19,6 +19,7 @@ export class DurableFolders {
   readonly #root: string;
   readonly #folders = new Map<string, Promise<DurableFolder>>();
 
+  /** @param root absolute */
   constructor(root: string) {
     this.#root = root;
   }
@@ -36,7 +37,7 @@ export class DurableFolders {
 
   async #make(path: string): Promise<DurableFolder> {
     if (path === this.#root) {
-      await mkdir(path, { recursive: true });
+      await makeRoot(path);
     } else {
       const parent = await this.get(dirname(path));
       await mkdir(path).catch(ignoreExisting);
@@ -46,11 +47,21 @@ export class DurableFolders {
   }
 }
 
+async function makeRoot(path: string): Promise<void> {
+  const first = await mkdir(path, { recursive: true });
+  if (first === undefined) return;
+  for (let made = path; made.length >= first.length; made = dirname(made)) await syncFolder(dirname(made));
+}
+
+async function syncFolder(path: string): Promise<void> {
+  await using folder = await open(path, 'r');
+  await folder.sync();
+}
+
 function sharedSync(path: string): DurableFolder {
   const batcher = new Batcher<undefined, undefined>({
     run: async (waiting) => {
-      await using folder = await open(path, 'r');
-      await folder.sync();
+      await syncFolder(path);
       return waiting.map(() => undefined);
     },
     defer: (task) => setImmediate(task),

@@ -12,7 +12,10 @@ export interface PayloadArchive extends PayloadStore, AsyncDisposable {
   read(location: PayloadLocation): Promise<Buffer>;
   /** The postcard encoding that is stored beside the payload, undefined where none is. Rejects as `read` does. */
   readStoredRecord(location: PayloadLocation): Promise<Buffer | undefined>;
-  /** Every object in ascending order of its key's UTF-8 bytes. Rejects with Unavailable, or with the signal's reason. */
+  /**
+   * The objects in ascending order of their keys' UTF-8 bytes. Rejects with Unavailable, or with the signal's reason.
+   * That an object is not listed does not mean that it is missing: MinIO leaves out `a/b` where `a` is an object too.
+   */
   list(signal: AbortSignal): AsyncIterable<ListedBlob>;
   /** Resolves when the store can be reached; permission to write is enough. Rejects with Unavailable. */
   check(): Promise<void>;
