@@ -7,6 +7,9 @@ import { hashBytes, signatureBytes } from '../record/record.ts';
  * - The first record of each run meets the fence, `ON CONFLICT DO NOTHING`, in the order of device ids, so that two
  *   replicas wait for each other in one direction only. It is proposed only for a device that is still as it was when
  *   its records were judged: a revocation counts from its own commit on.
+ * - Its predecessor must be there with the hash that it names. A pod proposes only against a head that it has seen
+ *   committed, so this fails only where Postgres itself has lost commits, in a restore or a failover that was not
+ *   synchronous; then it keeps a pod that remembers them from leaving a hole in the chain.
  * - The rest of a run follows only where its first was inserted. With a plain multi-row `DO NOTHING`, n+1 would go in
  *   although its n lost the race to another record n.
  * - The operation log is written from what was inserted.
@@ -30,6 +33,9 @@ WITH proposed AS MATERIALIZED (
   SELECT p.device_id, sequence, timestamp_ms, payload_hash, signature, prev_record_hash, object_ref,
          record_hash, object_key, object_offset, payload_bytes
   FROM proposed p JOIN devices d ON d.id = p.device_id AND d.revision = p.revision
+  WHERE p.sequence = 1 OR EXISTS (
+    SELECT FROM audit_records a
+    WHERE a.device_id = p.device_id AND a.sequence = p.sequence - 1 AND a.record_hash = p.prev_record_hash)
   ORDER BY p.device_id
   ON CONFLICT ON CONSTRAINT audit_records_fence DO NOTHING
   RETURNING device_id

@@ -96,7 +96,7 @@ export class PostgresDeviceDirectory implements DeviceDirectory, AsyncDisposable
         text: `SELECT ${deviceColumns} FROM devices d WHERE d.id = ANY($1::text[])`,
         values: [ids],
       });
-      const found = new Map(rows.map((row) => [row.id, deviceFromRow(row)]));
+      const found = new Map(rows.map((row) => [row.id, withoutRevoked(deviceFromRow(row))]));
       for (const id of ids) this.#remember(id, found.get(id));
       return ids.map((id) => found.get(id));
     } catch (error) {
@@ -134,8 +134,19 @@ export class PostgresDeviceDirectory implements DeviceDirectory, AsyncDisposable
       this.#onError(unavailable('the listener for device changes was lost', error));
     });
     client.on('end', lost);
-    await client.connect();
-    await client.query('LISTEN edgesentry_device');
+    try {
+      await client.connect();
+      await client.query('LISTEN edgesentry_device');
+    } catch (error) {
+      // Each poll tries again: what is left open would add up.
+      await client.end();
+      throw error;
+    }
     this.#listener = client;
   }
+}
+
+/** A revoked key counts no more, whatever this pod's clock says of the moment. */
+function withoutRevoked(device: Device): Device {
+  return { ...device, keys: device.keys.filter(({ revokedAtMs }) => revokedAtMs === undefined) };
 }

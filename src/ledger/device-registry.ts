@@ -1,4 +1,4 @@
-import type pg from 'pg';
+import pg from 'pg';
 import { deviceIdFault, keysPerDeviceMax } from '../record/device.ts';
 import { publicKeyFault } from '../record/public-key.ts';
 import type { VerificationKey } from '../record/signature.ts';
@@ -38,6 +38,9 @@ export class DeviceRegistry {
   async register(id: string, key: NewKey, site?: string): Promise<void> {
     const fault = deviceIdFault(id);
     if (fault !== undefined) throw new RegistryError(`device ${id}: ${fault}`);
+    // Looked at first, so that a service whose role may only read can be told of a device that is there already.
+    const known = await this.find(id);
+    if (known !== undefined && hasKey(known, key) && (site === undefined || known.site === site)) return;
     await inTransaction(this.#pool, async (client) => {
       await client.query('INSERT INTO devices (id, site) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING', [
         id,
@@ -46,6 +49,9 @@ export class DeviceRegistry {
       if (site !== undefined)
         await client.query('UPDATE devices SET site = $2 WHERE id = $1 AND site IS DISTINCT FROM $2', [id, site]);
       await addKey(client, id, key);
+    }).catch((error: unknown) => {
+      if (!isForbidden(error)) throw error;
+      throw new RegistryError(`this role may not register devices: run 'eds device register ${id}' as the owner`);
     });
   }
 
@@ -82,6 +88,15 @@ export class DeviceRegistry {
     const { rowCount } = await this.#pool.query('UPDATE devices SET enabled = $2 WHERE id = $1', [id, enabled]);
     if (!rowCount) throw new RegistryError(`device ${id} is not registered`);
   }
+}
+
+function hasKey({ keys }: RegisteredDevice, { publicKey, scheme }: NewKey): boolean {
+  return keys.some((key) => key.scheme === scheme && key.publicKey.equals(publicKey) && key.revokedAtMs === undefined);
+}
+
+/** SQLSTATE insufficient_privilege. */
+function isForbidden(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && error.code === '42501';
 }
 
 async function lockDevice(client: pg.ClientBase, id: string): Promise<void> {

@@ -37,5 +37,9 @@ export function openPool(options: PoolOptions, onIdleError: (error: Error) => vo
     idleTimeoutMillis: idleTimeoutMs,
   });
   pool.on('error', onIdleError);
+  // The pool listens to a connection while it is idle, a query while it runs. In between, an error without a listener
+  // would end the process: as when the server dies right behind its last answer. Whoever holds the connection is told
+  // by the next query.
+  pool.on('connect', (client) => client.on('error', () => {}));
   return pool;
 }

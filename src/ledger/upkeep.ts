@@ -1,10 +1,12 @@
-import type pg from 'pg';
+import pg from 'pg';
 import { unavailable } from './failure.ts';
 import { schemaVersionNeeded } from './migrate.ts';
 
 /** The name of the replay fence in migrations/. */
 const fenceName = 'audit_records_fence';
 const partitionMonthsAhead = 3;
+/** SQLSTATE (PostgreSQL documentation, appendix A). */
+const undefinedTable = '42P01';
 
 /** For readiness: Postgres answers, its schema is new enough, and the fence stands. @throws Unavailable naming what is wrong */
 export async function checkLedger(pool: pg.Pool): Promise<void> {
@@ -18,6 +20,8 @@ export async function checkLedger(pool: pg.Pool): Promise<void> {
       values: [fenceName],
     })
     .catch((error: unknown) => {
+      const missing = error instanceof pg.DatabaseError && error.code === undefinedTable;
+      if (missing) throw unavailable('the schema is missing', new Error("run 'eds migrate'"));
       throw unavailable('the ledger does not answer', error);
     });
   const { version, fence } = rows[0] ?? { version: null, fence: false };

@@ -23,8 +23,18 @@ export async function readHead(file: FileHandle): Promise<ObjectHead | undefined
   const end = buffer.subarray(0, bytesRead).indexOf(lineFeed);
   const line = buffer.toString('utf8', 0, Math.max(0, end));
   if (!line.startsWith(magic)) return undefined;
-  const head: { key: string; record?: string } = JSON.parse(line.slice(magic.length));
+  const head = parsedHead(line.slice(magic.length));
+  if (head === undefined) return undefined;
   const { size } = await file.stat();
   const record = head.record === undefined ? undefined : Buffer.from(head.record, 'base64url');
   return { key: head.key, record, bytes: size - end - 1, contentStart: end + 1 };
+}
+
+/** Undefined for a line that somebody has changed. */
+function parsedHead(text: string): { key: string; record?: string } | undefined {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }

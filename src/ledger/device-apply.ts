@@ -1,0 +1,74 @@
+import type pg from 'pg';
+import { type DeviceChange, type DevicePlan, type DeviceSpec, planDevices } from './device-plan.ts';
+import { RegistryError } from './device-registry.ts';
+import { type DeviceRow, deviceColumns, deviceFromRow } from './device-rows.ts';
+import { inTransaction } from './transaction.ts';
+
+export type ApplyOptions = {
+  readonly prune: boolean;
+  /** Plan and change nothing. */
+  readonly dryRun: boolean;
+  readonly nowMs: number;
+};
+
+/**
+ * Makes the registry as asked for, all of it or nothing, and answers what was changed. Other writers of the registry wait
+ * meanwhile; admission only reads it and does not. @throws RegistryError naming everything that cannot be done
+ */
+export function applyDevices(pool: pg.Pool, specs: readonly DeviceSpec[], options: ApplyOptions): Promise<DevicePlan> {
+  return inTransaction(pool, async (client) => {
+    if (!options.dryRun) await client.query('LOCK TABLE devices IN EXCLUSIVE MODE');
+    const { rows } = await client.query<DeviceRow>(`SELECT ${deviceColumns} FROM devices d ORDER BY d.id`);
+    const plan = planDevices(specs, rows.map(deviceFromRow), options);
+    if (plan.problems.length > 0) throw new RegistryError(plan.problems.join('; '));
+    if (!options.dryRun) for (const change of plan.changes) await apply(client, change);
+    return plan;
+  });
+}
+
+async function apply(client: pg.ClientBase, change: DeviceChange): Promise<void> {
+  switch (change.kind) {
+    case 'add-device':
+      await client.query('INSERT INTO devices (id, site, enabled) VALUES ($1, $2, $3)', [
+        change.id,
+        change.site ?? null,
+        change.enabled,
+      ]);
+      return;
+    case 'set-site':
+      await client.query('UPDATE devices SET site = $2 WHERE id = $1', [change.id, change.site ?? null]);
+      return;
+    case 'set-enabled':
+      await client.query('UPDATE devices SET enabled = $2 WHERE id = $1', [change.id, change.enabled]);
+      return;
+    case 'add-key': {
+      const { publicKey, scheme, validFromMs, validUntilMs, revoked = false } = change.key;
+      await client.query(
+        `INSERT INTO device_keys (device_id, public_key, scheme, valid_from, valid_until, revoked_at)
+         VALUES ($1, $2, $3, coalesce($4, clock_timestamp()), $5, CASE WHEN $6::boolean THEN clock_timestamp() END)`,
+        [change.id, publicKey, scheme, time(validFromMs), time(validUntilMs), revoked],
+      );
+      return;
+    }
+    case 'set-validity': {
+      const { publicKey, scheme, validFromMs, validUntilMs } = change.key;
+      await client.query(
+        `UPDATE device_keys SET valid_from = $4, valid_until = $5
+         WHERE device_id = $1 AND public_key = $2 AND scheme = $3`,
+        [change.id, publicKey, scheme, time(validFromMs), time(validUntilMs)],
+      );
+      return;
+    }
+    case 'revoke-key':
+      await client.query(
+        `UPDATE device_keys SET revoked_at = clock_timestamp()
+         WHERE device_id = $1 AND public_key = $2 AND scheme = $3 AND revoked_at IS NULL`,
+        [change.id, change.key.publicKey, change.key.scheme],
+      );
+      return;
+  }
+}
+
+function time(ms: number | null | undefined): Date | null {
+  return ms === undefined || ms === null ? null : new Date(ms);
+}

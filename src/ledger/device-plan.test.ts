@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import type { DeviceKey } from '../record/device.ts';
+import { type DeviceSpec, planDevices } from './device-plan.ts';
+import type { RegisteredDevice } from './device-rows.ts';
+
+const nowMs = 1_800_000_000_000;
+const always = { validFromMs: 0.25, validUntilMs: undefined, revokedAtMs: undefined };
+const key = (byte: number, more: Partial<DeviceKey> = {}): DeviceKey => ({
+  scheme: 'payload-v1',
+  publicKey: Buffer.alloc(32, byte),
+  ...always,
+  ...more,
+});
+const named = (byte: number) => ({ scheme: 'payload-v1', publicKey: Buffer.alloc(32, byte) }) as const;
+const registered = (keys: readonly DeviceKey[], more: Partial<RegisteredDevice> = {}): RegisteredDevice => ({
+  id: 'lift-01',
+  site: 'north',
+  enabled: true,
+  revision: 1n,
+  keys,
+  ...more,
+});
+const plan = (specs: readonly DeviceSpec[], devices: readonly RegisteredDevice[], prune = false) =>
+  planDevices(specs, devices, { prune, nowMs });
+const kinds = (specs: readonly DeviceSpec[], devices: readonly RegisteredDevice[], prune = false) =>
+  plan(specs, devices, prune).changes.map(({ kind, id }) => `${kind} ${id}`);
+
+test('a file that leaves things out changes nothing about them: a suspended device stays suspended', () => {
+  const devices = [registered([key(1, { validUntilMs: nowMs * 2 })], { enabled: false })];
+  assert.deepEqual(kinds([{ id: 'lift-01', keys: [named(1)] }], devices), []);
+});
+
+test('a time that differs by microseconds only is the same time', () => {
+  const spec = { id: 'lift-01', keys: [{ ...named(1), validFromMs: 0 }] };
+  assert.deepEqual(kinds([spec], [registered([key(1)])]), []);
+});
+
+test('null takes a value away', () => {
+  const devices = [registered([key(1, { validUntilMs: nowMs * 2 })])];
+  const spec = { id: 'lift-01', site: null, keys: [{ ...named(1), validUntilMs: null }] };
+  assert.deepEqual(kinds([spec], devices), ['set-site lift-01', 'set-validity lift-01']);
+});
+
+test('what the file does not name is named and left, and retired only when asked to prune', () => {
+  const devices = [registered([key(1), key(2)]), registered([key(3)], { id: 'old-01' })];
+  const spec = { id: 'lift-01', keys: [named(1)] };
+  const left = plan([spec], devices);
+  assert.deepEqual(left.changes, []);
+  assert.deepEqual(
+    left.unlisted.map(({ id, key }) => [id, key?.publicKey[0]]),
+    [
+      ['lift-01', 2],
+      ['old-01', undefined],
+    ],
+  );
+  const pruned = plan([spec], devices, true);
+  assert.deepEqual(pruned.unlisted, []);
+  assert.deepEqual(kinds([spec], devices, true), ['revoke-key lift-01', 'set-enabled old-01', 'revoke-key old-01']);
+});
+
+test('pruning twice finds nothing the second time', () => {
+  const retired = registered([key(1, { revokedAtMs: nowMs })], { id: 'old-01', enabled: false });
+  assert.deepEqual(plan([], [retired], true).changes, []);
+  assert.deepEqual(plan([], [retired]).unlisted, []);
+});
+
+test('a revoked key cannot be called back', () => {
+  const devices = [registered([key(1, { revokedAtMs: nowMs })])];
+  const spec = { id: 'lift-01', keys: [{ ...named(1), revoked: false }] };
+  assert.match(plan([spec], devices).problems.join(), /key lift-01 payload-v1:0101.* was revoked and stays so/);
+});
+
+test('a validity that ends before it begins is refused, for a new key from now on', () => {
+  const spec = (validUntilMs: number) => ({ id: 'new-01', keys: [{ ...named(1), validUntilMs }] });
+  assert.match(plan([spec(nowMs)], []).problems.join(), /would end before it begins/);
+  assert.deepEqual(plan([spec(nowMs + 1)], []).problems, []);
+});
+
+test('no more current keys than the verifier tries; keys that have ended do not count', () => {
+  const ended = key(99, { validUntilMs: nowMs - 1 });
+  const spec = (count: number) => ({
+    id: 'lift-01',
+    keys: [named(99), ...Array.from({ length: count }, (_, index) => named(index + 1))],
+  });
+  assert.deepEqual(plan([spec(8)], [registered([ended])]).problems, []);
+  assert.match(plan([spec(9)], [registered([ended])]).problems.join(), /9 current keys: the most is 8/);
+});

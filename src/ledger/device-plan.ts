@@ -1,0 +1,150 @@
+import { type DeviceKey, keysPerDeviceMax } from '../record/device.ts';
+import type { VerificationKey } from '../record/signature.ts';
+import type { RegisteredDevice } from './device-rows.ts';
+
+/**
+ * A device as it should be. What is left out (undefined) stays as it is, so that a file which does not speak of
+ * `enabled` cannot resume a device that was suspended by hand. null takes a value away.
+ */
+export type DeviceSpec = {
+  readonly id: string;
+  readonly site?: string | null | undefined;
+  readonly enabled?: boolean | undefined;
+  readonly keys: readonly KeySpec[];
+};
+
+/** Times in milliseconds since the Unix epoch. A key that is new and has no `validFromMs` counts from now on. */
+export type KeySpec = VerificationKey & {
+  readonly validFromMs?: number | undefined;
+  readonly validUntilMs?: number | null | undefined;
+  readonly revoked?: boolean | undefined;
+};
+
+export type DeviceChange = { readonly id: string } & (
+  | { readonly kind: 'add-device'; readonly site: string | undefined; readonly enabled: boolean }
+  | { readonly kind: 'set-site'; readonly site: string | undefined; readonly before: string | undefined }
+  | { readonly kind: 'set-enabled'; readonly enabled: boolean }
+  | { readonly kind: 'add-key'; readonly key: KeySpec }
+  | { readonly kind: 'set-validity'; readonly key: Validity; readonly before: Validity }
+  | { readonly kind: 'revoke-key'; readonly key: VerificationKey }
+);
+export type Validity = VerificationKey & Pick<DeviceKey, 'validFromMs' | 'validUntilMs'>;
+
+export type DevicePlan = {
+  readonly changes: readonly DeviceChange[];
+  /** What is registered and not asked for; with `prune` it is among the changes instead. */
+  readonly unlisted: readonly { readonly id: string; readonly key: VerificationKey | undefined }[];
+  /** Why the plan must not be carried out, if it is not empty. */
+  readonly problems: readonly string[];
+};
+
+export type PlanOptions = {
+  /** Suspend devices and revoke keys that are not asked for. Nothing is ever deleted: records refer to it. */
+  readonly prune: boolean;
+  readonly nowMs: number;
+};
+
+/** What has to change in the registry so that it is as asked for. */
+export function planDevices(
+  specs: readonly DeviceSpec[],
+  registered: readonly RegisteredDevice[],
+  options: PlanOptions,
+): DevicePlan {
+  const planner = new Planner(options);
+  const found = new Map(registered.map((device) => [device.id, device]));
+  for (const spec of specs) planner.plan(spec, found.get(spec.id));
+  const listed = new Set(specs.map(({ id }) => id));
+  for (const device of registered) if (!listed.has(device.id)) planner.retire(device);
+  return planner;
+}
+
+class Planner implements DevicePlan {
+  readonly changes: DeviceChange[] = [];
+  readonly unlisted: { id: string; key: VerificationKey | undefined }[] = [];
+  readonly problems: string[] = [];
+  readonly #prune: boolean;
+  readonly #nowMs: number;
+
+  constructor({ prune, nowMs }: PlanOptions) {
+    this.#prune = prune;
+    this.#nowMs = nowMs;
+  }
+
+  plan(spec: DeviceSpec, device: RegisteredDevice | undefined): void {
+    const { id, site, enabled } = spec;
+    if (device === undefined)
+      this.changes.push({ id, kind: 'add-device', site: site ?? undefined, enabled: enabled ?? true });
+    else {
+      if (site !== undefined && (site ?? undefined) !== device.site)
+        this.changes.push({ id, kind: 'set-site', site: site ?? undefined, before: device.site });
+      if (enabled !== undefined && enabled !== device.enabled) this.changes.push({ id, kind: 'set-enabled', enabled });
+    }
+    const keys = device?.keys ?? [];
+    let current = 0;
+    for (const key of spec.keys) {
+      const before = keys.find((one) => isSameKey(one, key));
+      if (this.#planKey(id, key, before)) current++;
+    }
+    for (const key of keys) {
+      if (key.revokedAtMs !== undefined || spec.keys.some((one) => isSameKey(one, key))) continue;
+      this.#retireKey(id, key);
+      if (!this.#prune && this.#lasts(key.validUntilMs)) current++;
+    }
+    if (current > keysPerDeviceMax)
+      this.problems.push(`device ${id} would have ${current} current keys: the most is ${keysPerDeviceMax}`);
+  }
+
+  retire(device: RegisteredDevice): void {
+    const { id, enabled } = device;
+    const keys = device.keys.filter((key) => key.revokedAtMs === undefined);
+    if (!enabled && keys.length === 0) return;
+    if (!this.#prune) this.unlisted.push({ id, key: undefined });
+    else {
+      if (enabled) this.changes.push({ id, kind: 'set-enabled', enabled: false });
+      for (const key of keys) this.changes.push({ id, kind: 'revoke-key', key });
+    }
+  }
+
+  #retireKey(id: string, key: VerificationKey): void {
+    if (this.#prune) this.changes.push({ id, kind: 'revoke-key', key });
+    else this.unlisted.push({ id, key });
+  }
+
+  /** Answers whether the key will count, now or later. */
+  #planKey(id: string, key: KeySpec, before: DeviceKey | undefined): boolean {
+    const validFromMs = key.validFromMs ?? before?.validFromMs ?? this.#nowMs;
+    const validUntilMs = key.validUntilMs === undefined ? before?.validUntilMs : (key.validUntilMs ?? undefined);
+    if (validUntilMs !== undefined && validUntilMs <= validFromMs)
+      this.problems.push(`${keyName(id, key)} would end before it begins`);
+    if (before?.revokedAtMs !== undefined) {
+      if (key.revoked === false)
+        this.problems.push(`${keyName(id, key)} was revoked and stays so: register a new key in its place`);
+      return false;
+    }
+    if (before === undefined) this.changes.push({ id, kind: 'add-key', key });
+    else {
+      if (!isSameTime(validFromMs, before.validFromMs) || !isSameTime(validUntilMs, before.validUntilMs)) {
+        const { scheme, publicKey } = key;
+        this.changes.push({ id, kind: 'set-validity', key: { scheme, publicKey, validFromMs, validUntilMs }, before });
+      }
+      if (key.revoked) this.changes.push({ id, kind: 'revoke-key', key });
+    }
+    return !key.revoked && this.#lasts(validUntilMs);
+  }
+
+  #lasts(validUntilMs: number | undefined): boolean {
+    return validUntilMs === undefined || validUntilMs > this.#nowMs;
+  }
+}
+
+const keyName = (id: string, { scheme, publicKey }: VerificationKey) =>
+  `key ${id} ${scheme}:${publicKey.toString('hex')}`;
+
+function isSameKey(a: VerificationKey, b: VerificationKey): boolean {
+  return a.scheme === b.scheme && a.publicKey.equals(b.publicKey);
+}
+
+/** To the millisecond: Postgres keeps microseconds, which a file does not. */
+function isSameTime(a: number | undefined, b: number | undefined): boolean {
+  return a === undefined || b === undefined ? a === b : Math.floor(a) === Math.floor(b);
+}
