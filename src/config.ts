@@ -1,7 +1,7 @@
+import { SourceAllowlist } from './ingest/source-allowlist.ts';
 import { hexToBytes } from './record/hex.ts';
 import type { ObjectRefScope } from './record/judge.ts';
 import { signatureSchemes, type VerificationKey } from './record/signature.ts';
-import { SourceAllowlist } from './transport/source-allowlist.ts';
 
 /** Everything that is wrong with a configuration, not just the first thing. */
 export class ConfigError extends Error {
@@ -34,9 +34,8 @@ export type PayloadStoreConfig = { readonly layout: 'object' | 'segment' } & (
 export type Address = { readonly host: string; readonly port: number };
 export type InitialDevice = { readonly id: string; readonly key: VerificationKey };
 
-export type ServeConfig = {
-  readonly ledger: LedgerConfig;
-  readonly payloads: PayloadStoreConfig;
+/** Of every service that takes records over HTTP. */
+export type ServiceConfig = {
   readonly ingestAddress: Address;
   readonly opsAddress: Address;
   readonly allowedSources: SourceAllowlist;
@@ -47,6 +46,16 @@ export type ServeConfig = {
   readonly envelopeBytesMax: number;
   readonly drainDeadlineMs: number;
   readonly logLevel: LogLevel;
+};
+
+export type ServeConfig = ServiceConfig & { readonly ledger: LedgerConfig; readonly payloads: PayloadStoreConfig };
+
+export type RelayConfig = ServiceConfig & {
+  /** The centre. */
+  readonly upstream: URL;
+  readonly dataDirectory: string;
+  /** Of records and payloads that wait for the centre. */
+  readonly queueBytesMax: number;
 };
 
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
@@ -75,6 +84,22 @@ export function serveConfig(raw: RawConfig): ServeConfig {
   return parsed(raw, (values) => ({
     ledger: readLedger(values),
     payloads: readPayloadStore(values),
+    ...readService(values),
+  }));
+}
+
+/** @throws ConfigError */
+export function relayConfig(raw: RawConfig): RelayConfig {
+  return parsed(raw, (values) => ({
+    upstream: values.read('upstream', (text) => new URL(httpUrl(text))),
+    dataDirectory: values.read('data-dir', path),
+    queueBytesMax: values.read('queue-bytes-max', wholeNumber(1, Number.MAX_SAFE_INTEGER)),
+    ...readService(values),
+  }));
+}
+
+function readService(values: Values): ServiceConfig {
+  return {
     ingestAddress: values.read('addr', address),
     opsAddress: values.read('ops-addr', address),
     allowedSources: values.read('allowed-sources', allowlist),
@@ -84,7 +109,7 @@ export function serveConfig(raw: RawConfig): ServeConfig {
     envelopeBytesMax: 2 * values.read('payload-bytes-max', wholeNumber(1, 16 * 1024 * 1024)) + recordJsonBytesMax,
     drainDeadlineMs: 1000 * values.read('drain-seconds', wholeNumber(1, 3600)),
     logLevel: values.read('log-level', oneOf(logLevels)),
-  }));
+  };
 }
 
 function readLedger(values: Values): LedgerConfig {
@@ -197,6 +222,11 @@ function initialDevice(text: string): InitialDevice {
   if (match?.[1] === undefined || scheme === undefined || publicKey === undefined)
     throw new RangeError(`must be ID=PUBKEY_HEX or ID=record-v2:PUBKEY_HEX, got '${text}'`);
   return { id: match[1], key: { scheme, publicKey } };
+}
+
+function path(text: string): string {
+  if (text === '') throw new RangeError('must name a directory');
+  return text;
 }
 
 function httpUrl(text: string): string {

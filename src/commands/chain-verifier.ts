@@ -1,16 +1,8 @@
-import { judgeLink } from '../record/chain.ts';
+import type { Break } from '../audit/findings.ts';
+import { linkMismatch } from '../audit/link-mismatch.ts';
 import { recordHash } from '../record/hash.ts';
 import { type ChainHead, type DeviceRecord, genesis } from '../record/record.ts';
 import { type VerificationKey, verifySignature } from '../record/signature.ts';
-
-/** Where and how a chain first fails: `expected` and `actual` as a reader would compare them. */
-export type ChainBreak = {
-  readonly deviceId: string;
-  readonly sequence: bigint;
-  readonly problem: string;
-  readonly expected: string;
-  readonly actual: string;
-};
 
 /** What has been verified of one device. */
 export type VerifiedChain = {
@@ -45,7 +37,7 @@ export class ChainVerifier {
    * Takes the next record, or says how it breaks its device's chain; after that the verifier is of no more use.
    * @throws RangeError past a million devices
    */
-  add(record: DeviceRecord): ChainBreak | undefined {
+  add(record: DeviceRecord): Break | undefined {
     const chain = this.chains.get(record.deviceId);
     const trustedHead = { sequence: record.sequence - 1n, recordHash: record.prevRecordHash };
     const head = chain?.head ?? (this.#partial ? trustedHead : genesis);
@@ -67,33 +59,17 @@ export class ChainVerifier {
   }
 }
 
-function linkBreak(head: ChainHead, record: DeviceRecord): ChainBreak | undefined {
-  const place = { deviceId: record.deviceId, sequence: record.sequence };
-  const sequences = { expected: `sequence ${head.sequence + 1n}`, actual: `sequence ${record.sequence}` };
-  switch (judgeLink(head, record)) {
-    case 'fits':
-      return undefined;
-    case 'used':
-      return { ...place, problem: 'a record is repeated or out of order', ...sequences };
-    case 'ahead':
-      return { ...place, problem: missing(head), ...sequences };
-    case 'wrong-link':
-      return {
-        ...place,
-        problem: 'it does not link to the record before it',
-        expected: `prev_record_hash ${head.recordHash.toString('hex')}`,
-        actual: record.prevRecordHash.toString('hex'),
-      };
-  }
+function linkBreak(head: ChainHead, record: DeviceRecord): Break | undefined {
+  const mismatch = linkMismatch(head, record);
+  if (mismatch === undefined) return undefined;
+  const laterPart = head.sequence === genesis.sequence && record.sequence > genesis.sequence + 1n;
+  const problem = laterPart
+    ? `${mismatch.problem} (a later part of a chain is verified with --partial)`
+    : mismatch.problem;
+  return { deviceId: record.deviceId, sequence: record.sequence, ...mismatch, problem };
 }
 
-function missing(head: ChainHead): string {
-  return head.sequence === 0n
-    ? 'the chain does not start at sequence 1 (a later part of a chain is verified with --partial)'
-    : 'a record is missing';
-}
-
-function signatureBreak(record: DeviceRecord, keys: readonly VerificationKey[]): ChainBreak | undefined {
+function signatureBreak(record: DeviceRecord, keys: readonly VerificationKey[]): Break | undefined {
   if (keys.some((key) => verifySignature(record, key))) return undefined;
   return {
     deviceId: record.deviceId,

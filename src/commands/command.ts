@@ -43,7 +43,7 @@ class EnvironmentCommand extends Command {
     this.exitOverride().configureOutput({
       writeOut: (text) => io.stdout.write(text),
       writeErr: (text) => io.stderr.write(text),
-      // run in main.ts prints every error, in one form.
+      // run in program.ts prints every error, in one form.
       outputError: () => {},
     });
   }

@@ -6,7 +6,7 @@ import { Failure, type Io } from './command.ts';
 /** Of one input read whole, such as a payload: beyond what any ingest would take. */
 export const wholeInputBytesMax = 256 * 1024 * 1024;
 /** Enough for hundreds of records a read, so that batches are worth their request. */
-const readBytes = 262144;
+const readBytes = 1024 * 1024;
 /** A line longer than this is not a record: a payload of 16 MiB in hexadecimal and change. */
 const lineBytesMax = 34 * 1024 * 1024;
 
@@ -91,9 +91,15 @@ export async function writeOutput(text: string, { path, flag, force, secret = fa
   await handle.writeFile(text);
 }
 
-async function openFile(path: string, flags: number, mode: number | undefined, flag: string, verb: string) {
+async function openFile(
+  path: string,
+  flags: number,
+  mode: number | undefined,
+  flag: string,
+  verb: string,
+): Promise<FileHandle> {
   try {
-    return (await open(path, flags, mode)) satisfies FileHandle;
+    return await open(path, flags, mode);
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : '';
     if (code === 'EEXIST')

@@ -9,7 +9,7 @@ import { Failure, type Io } from './command.ts';
 import { isBlank, openInput, readLines } from './files.ts';
 import { Progress } from './progress.ts';
 import type { SendOptions } from './send.ts';
-import { batches, batchRecordsMax, generatePayloads, numbered, type SendItem } from './send-input.ts';
+import { batches, batchRecordsMax, generatePayloads, numbered } from './send-input.ts';
 
 /** Signs the payloads that `options` name onto the device's chain and sends them. @throws Failure */
 export async function sendPayloads(
@@ -72,11 +72,7 @@ export async function sendEnvelopes(options: SendOptions, io: Io): Promise<void>
 }
 
 function inBatches(groups: AsyncIterable<Buffer[]>, { rate, single, skip }: SendOptions, { signal }: Io) {
-  return batches(numbered(groups, skip), {
-    recordsMax: single ? 1 : batchRecordsMax,
-    rate,
-    signal,
-  }) satisfies AsyncIterable<SendItem[]>;
+  return batches(numbered(groups, skip), { recordsMax: single ? 1 : batchRecordsMax, rate, signal });
 }
 
 async function* payloadsOf(

@@ -5,17 +5,12 @@ import { PostgresDeviceDirectory } from '../ledger/device-directory.ts';
 import { DeviceRegistry, RegistryError } from '../ledger/device-registry.ts';
 import { PostgresLedger } from '../ledger/ledger.ts';
 import { connectionOptions, openPool } from '../ledger/pool.ts';
-import { openLogger } from '../telemetry/logger.ts';
-import { createMetrics } from '../telemetry/metrics.ts';
-import { TelemetryObserver } from '../telemetry/observer.ts';
-import { RequestTelemetry } from '../telemetry/request-observer.ts';
 import type { Environment } from '../telemetry/tracing.ts';
-import { startTracing } from '../telemetry/tracing.ts';
 import { Failure } from './command.ts';
 import { openPayloadArchive } from './store-options.ts';
 import { systemClock } from './system-clock.ts';
+import { openTelemetry } from './telemetry.ts';
 
-const standardOutput = 1;
 const registerRetryMs = 1_000;
 
 /** Admission over its adapters, for whatever transport. */
@@ -24,10 +19,8 @@ export async function openService(
   env: Environment,
   version: string,
 ) {
-  const metrics = createMetrics(version);
-  const logging = openLogger({ level: config.logLevel, fd: standardOutput, onDropped: () => metrics.logLineDropped() });
-  const { logger } = logging;
-  const tracing = await startTracing(env, version, logger);
+  const telemetry = await openTelemetry(config.logLevel, env, version);
+  const { logger, metrics, observer } = telemetry;
   const { databaseUrl, poolConnectionsMax: connectionsMax } = config.ledger;
   const postgres = { databaseUrl, applicationName: 'edgesentry' };
   const pool = openPool({ ...postgres, connectionsMax }, (error) => logger.warn({ error }, 'idle connection lost'));
@@ -39,7 +32,6 @@ export async function openService(
     clock: systemClock,
     onError: (error) => logger.warn({ error }, 'device registry not followed'),
   });
-  const observer = new TelemetryObserver({ metrics, logger, now: systemClock.now });
   const ingest = new Ingest({
     ledger: new PostgresLedger(pool),
     payloadStore: archive,
@@ -51,12 +43,10 @@ export async function openService(
   metrics.watchIngest(ingest);
 
   return {
-    logger,
-    metrics,
+    telemetry,
     pool,
     archive,
     ingest,
-    requestObserver: new RequestTelemetry(metrics, observer),
 
     /** Waits for Postgres as long as `signal` allows. @throws Failure when a device cannot be registered */
     async registerDevices(initial: readonly InitialDevice[], signal: AbortSignal): Promise<void> {
@@ -80,12 +70,6 @@ export async function openService(
       await devices[Symbol.asyncDispose]();
       await pool.end();
       await archive[Symbol.asyncDispose]();
-    },
-
-    /** Last of all: what closing had to say is in it. */
-    async closeTelemetry(): Promise<void> {
-      await tracing[Symbol.asyncDispose]();
-      await logging[Symbol.asyncDispose]();
     },
   };
 }

@@ -1,7 +1,8 @@
+import type { Break } from '../audit/findings.ts';
 import { ParseError, parseRecord, parseRecords } from '../record/parse.ts';
 import type { DeviceRecord } from '../record/record.ts';
 import type { VerificationKey } from '../record/signature.ts';
-import { type ChainBreak, ChainVerifier, type VerifiedChain } from './chain-verifier.ts';
+import { ChainVerifier, type VerifiedChain } from './chain-verifier.ts';
 import { type CommandFactory, command, example, Failure, type Io, option } from './command.ts';
 import { isBlank, openInput, readLines, wholeInputBytesMax } from './files.ts';
 import { Progress } from './progress.ts';
@@ -11,7 +12,7 @@ type Options = { recordsFile: string; device?: DeviceKeyArgument[]; partial: boo
 
 /** `place` is where it stands in the file: `line 7`, or `record 7` of an array. */
 type PlacedRecord = { readonly place: string; readonly record: DeviceRecord };
-type PlacedBreak = ChainBreak & { readonly place: string };
+type PlacedBreak = Break & { readonly place: string };
 
 /** Devices listed in the text summary; --json has them all. */
 const devicesShownMax = 20;

@@ -81,8 +81,7 @@ export async function readHead(
 ): Promise<ChainHead | undefined> {
   for (;;) {
     try {
-      const head = await client.readHead(deviceId);
-      return head;
+      return await client.readHead(deviceId);
     } catch (error) {
       if (!(error instanceof ServiceUnavailable)) throw error;
       if (!(await backoff.wait(error.retryAfterMs)))

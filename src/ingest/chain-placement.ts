@@ -71,6 +71,11 @@ export class ChainPlacement {
     return this.#commits.reject(decision);
   }
 
+  /** What is remembered of the device has proved wrong. */
+  forget(deviceId: string): void {
+    this.#heads.forget(deviceId);
+  }
+
   /** Learns the device's committed head anew. */
   async readHead(deviceId: string): Promise<ChainHead> {
     const head = await this.#headReads.add(deviceId);
@@ -109,8 +114,12 @@ export class ChainPlacement {
       }
       if (link === 'used') {
         const rival = run?.entryAt(record.sequence);
-        if (rival === undefined) return this.#refuseUsed(candidate, committed);
-        await rival.departed;
+        if (rival !== undefined) await rival.departed;
+        else {
+          const refusal = await this.#refuseUsed(candidate, committed);
+          if (refusal !== undefined) return refusal;
+          this.#heads.forget(deviceId);
+        }
       } else if (link === 'wrong-link' && run !== undefined) {
         // The tail is only proposed; it may not be what gets committed.
         await run.last?.departed;
@@ -130,12 +139,14 @@ export class ChainPlacement {
     }
   }
 
-  /** The sequence is committed. The very same record is a retry; another one is equivocation. */
-  async #refuseUsed(candidate: Candidate, committed: ChainHead): Promise<Rejection> {
+  /**
+   * The sequence is used. By the very same record it is a retry, by another one equivocation. Undefined when the ledger
+   * knows of no record there: it has lost what this pod remembers.
+   */
+  async #refuseUsed(candidate: Candidate, committed: ChainHead): Promise<Rejection | undefined> {
     const { deviceId, sequence } = candidate.envelope.record;
-    const there =
-      sequence === committed.sequence ? committed.recordHash : await this.#hashReads.add({ deviceId, sequence });
-    if (there === undefined) throw new Unavailable('ledger', `no record at device=${deviceId} sequence=${sequence}`);
+    const there = await this.#hashReads.add({ deviceId, sequence });
+    if (there === undefined) return undefined;
     const identical = candidate.admitted?.recordHash.equals(there) ?? false;
     return reject.used(candidate.envelope.record, identical, committed.sequence + 1n);
   }

@@ -2,7 +2,7 @@ import type { ChainHead } from '../record/record.ts';
 
 /**
  * The committed heads that this pod has seen last, least recently used dropped first. A remembered head is a fact that
- * may be old: records are never taken back, so it can only be behind.
+ * may be old. It can be ahead only of a Postgres that has lost commits; then it is forgotten.
  */
 export class HeadCache {
   readonly #heads = new Map<string, ChainHead>();
@@ -26,6 +26,11 @@ export class HeadCache {
       const [oldest] = this.#heads.keys();
       if (oldest !== undefined) this.#heads.delete(oldest);
     }
+  }
+
+  /** What is remembered of this device has proved wrong. */
+  forget(deviceId: string): void {
+    this.#heads.delete(deviceId);
   }
 
   #touch(deviceId: string, head: ChainHead): void {

@@ -158,17 +158,22 @@ export class Ingest {
     for (let attempt = 0; attempt < placeAttemptsMax; attempt++) {
       const held = await predecessorOutcome(candidate, attempt === 0);
       if (held !== undefined) return held;
+      const pending = candidate.predecessor !== undefined && candidate.predecessor.settled === undefined;
       const found = this.#options.devices.find(deviceId);
       const device = found instanceof Promise ? await found : found;
       const refusal = this.#verify(candidate, device);
       if (refusal !== undefined) return refusal;
       const placed = await this.#placement.place(candidate, device?.revision ?? 0n);
-      if (!('departed' in placed)) return placed;
+      if (!('departed' in placed)) {
+        // The predecessor may have lost its place meanwhile: then only its verdict tells what becomes of this one.
+        if (pending) continue;
+        return placed;
+      }
       const departure = await placed.departed;
       if (departure === 'committed') return { recordHash: placed.admitted.recordHash };
       if (departure !== 'lost') return departure;
       this.#options.devices.forget(deviceId);
-      await this.#placement.readHead(deviceId);
+      this.#placement.forget(deviceId);
     }
     return 'chain_contended';
   }

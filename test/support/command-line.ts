@@ -1,6 +1,6 @@
 import { PassThrough } from 'node:stream';
 import { text } from 'node:stream/consumers';
-import { run } from '../../src/main.ts';
+import { run } from '../../src/commands/program.ts';
 
 export type CommandLineResult = { readonly exitCode: number; readonly stdout: string; readonly stderr: string };
 

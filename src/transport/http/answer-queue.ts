@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { setImmediate } from 'node:timers/promises';
 import { jsonText, type Reply } from './reply.ts';
@@ -19,7 +18,7 @@ export class AnswerQueue {
 
   constructor(response: ServerResponse) {
     this.#response = response;
-    response.once('close', () => this.#wake());
+    for (const event of ['drain', 'close']) response.on(event, () => this.#wake());
   }
 
   /** The client has gone. */
@@ -66,8 +65,7 @@ export class AnswerQueue {
       }
       this.#response.write(ready.map(({ text }) => text).join(''));
       this.#wake();
-      if (this.#response.writableLength > answerBytesAheadMax && !this.closed)
-        await Promise.race([once(this.#response, 'drain'), once(this.#response, 'close')]);
+      while (this.#response.writableLength > answerBytesAheadMax && !this.closed) await this.#changed.promise;
     }
   }
 

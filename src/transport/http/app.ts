@@ -1,9 +1,10 @@
 import express, { type ErrorRequestHandler, type RequestHandler } from 'express';
 import type { Ingest } from '../../ingest/ingest.ts';
 import { Unavailable } from '../../ingest/ports.ts';
+import { clientAddress, type SourceAllowlist } from '../../ingest/source-allowlist.ts';
 import { ParseError, parseEnvelope } from '../../record/parse.ts';
-import { clientAddress, type SourceAllowlist } from '../source-allowlist.ts';
 import { batchRoute } from './batch-route.ts';
+import { BodyError, readBody } from './body.ts';
 import { bodyDeadline } from './body-deadline.ts';
 import { openapiDocument } from './openapi.ts';
 import { send, unavailableReply, verdictReply } from './reply.ts';
@@ -17,6 +18,8 @@ export type HttpAppOptions = {
   readonly observer: RequestObserver;
   /** Bound on one envelope: a request's body, expanded, or one line of a batch. */
   readonly envelopeBytesMax: number;
+  /** What an accepted record's answer says of where it is safe, when that is not the centre yet. */
+  readonly stored?: 'relay';
   readonly draining: () => boolean;
   /** Told of a failure that no reply explains. */
   readonly onError: (error: unknown) => void;
@@ -24,7 +27,7 @@ export type HttpAppOptions = {
 
 /** The ingest port: every answer is JSON, whatever was asked. */
 export function httpApp(options: HttpAppOptions): express.Express {
-  const { ingest, observer, envelopeBytesMax, draining } = options;
+  const { ingest, observer, envelopeBytesMax, stored, draining } = options;
   const app = express();
   app.disable('x-powered-by');
   app.set('etag', false);
@@ -36,28 +39,23 @@ export function httpApp(options: HttpAppOptions): express.Express {
 
   app
     .route(routes.ingest)
-    .post(
-      requireType('application/json'),
-      bodyDeadline,
-      express.raw({ type: () => true, limit: envelopeBytesMax, inflate: true }),
-      async (request, response) => {
-        const body: unknown = request.body;
-        const envelope = parseEnvelope(Buffer.isBuffer(body) ? body : Buffer.alloc(0));
-        send(response, verdictReply(await ingest.admit(envelope, contextOf(response).sender).verdict));
-      },
-    )
+    .post(requireType('application/json'), bodyDeadline, async (request, response) => {
+      const envelope = parseEnvelope(await readBody(request, response, envelopeBytesMax));
+      send(response, verdictReply(await ingest.admit(envelope, contextOf(response).sender).verdict, stored));
+    })
     .all(allowOnly('POST'));
 
   app
     .route(routes.batch)
-    .post(requireType('application/x-ndjson'), batchRoute({ ingest, lineBytesMax: envelopeBytesMax, draining }))
+    .post(requireType('application/x-ndjson'), batchRoute({ ingest, lineBytesMax: envelopeBytesMax, stored, draining }))
     .all(allowOnly('POST'));
 
   app
     .route(routes.head)
     .get(async (request, response) => {
       const id = String(request.params.id);
-      const head = await ingest.head(id);
+      // No device has a NUL in its id, and Postgres could not even be asked for one.
+      const head = id.includes('\0') ? undefined : await ingest.head(id);
       if (head === undefined) return refuse(response, 'not_found', `device ${id} is not registered`);
       const { sequence, recordHash } = head;
       send(response, { status: 200, body: { device_id: id, sequence, record_hash: recordHash.toString('hex') } });
@@ -101,8 +99,8 @@ function closeWhenDraining(draining: () => boolean): RequestHandler {
 
 function requireType(type: string): RequestHandler {
   return (request, response, next) => {
-    if (request.is(type)) return next();
     const got = request.get('content-type') ?? 'none';
+    if (got.split(';')[0]?.trim().toLowerCase() === type) return next();
     refuse(response, 'unsupported_media_type', `Content-Type must be ${type}, got ${got.slice(0, 100)}`);
   };
 }
@@ -113,25 +111,17 @@ function allowOnly(methods: string): RequestHandler {
   };
 }
 
-/** Failures as JSON. `type` and `status` of an error are those of express's body reader. */
-function failed({ envelopeBytesMax, onError }: HttpAppOptions): ErrorRequestHandler {
-  return (error: Error & { type?: string; status?: number }, request, response, _next) => {
+/** Failures as JSON. `status` of an error is express's own, as for a path that cannot be decoded. */
+function failed({ onError }: HttpAppOptions): ErrorRequestHandler {
+  return (error: Error & { status?: number }, request, response, _next) => {
+    // The sender has gone in the middle of its body: nobody is there to be answered.
+    if (request.socket.destroyed) return;
     if (response.headersSent) {
       onError(error);
       response.destroy();
       return;
     }
-    if (error instanceof ParseError) return refuse(response, error.code, error.message);
-    if (error.type === 'entity.too.large') {
-      const what = `the body is larger than ${envelopeBytesMax} bytes`;
-      return refuse(response, 'body_too_large', what, { Connection: 'close' });
-    }
-    if (error.type === 'encoding.unsupported') {
-      const what = `Content-Encoding ${request.get('content-encoding')} is not supported: send gzip or none`;
-      return refuse(response, 'unsupported_media_type', what);
-    }
-    // The device has gone in the middle of its body: nobody is there to be answered.
-    if (error.type === 'request.aborted') return response.destroy() && undefined;
+    if (error instanceof ParseError || error instanceof BodyError) return refuse(response, error.code, error.message);
     if (error.status === 400) return refuse(response, 'bad_http', `bad request: ${error.message}`);
     if (error instanceof Unavailable) return send(response, unavailableReply('ledger_unavailable'));
     onError(error);

@@ -1,6 +1,3 @@
-import type { IncomingMessage } from 'node:http';
-import { pipeline } from 'node:stream';
-import { createGunzip } from 'node:zlib';
 import type { RequestHandler } from 'express';
 import type { Admission } from '../../ingest/admission.ts';
 import type { Ingest } from '../../ingest/ingest.ts';
@@ -8,9 +5,10 @@ import type { Sender } from '../../ingest/ports.ts';
 import { ParseError, parseEnvelope } from '../../record/parse.ts';
 import type { RefusalCode } from '../../record/rejection.ts';
 import { AnswerQueue } from './answer-queue.ts';
+import { bodyOf } from './body.ts';
 import { type Line, readLines } from './lines.ts';
 import { refusal, unavailableReply, verdictReply } from './reply.ts';
-import { contextOf, type RequestObserver, refuse } from './request-context.ts';
+import { contextOf, type RequestObserver } from './request-context.ts';
 
 /** Lines of one batch: a batch remembers each device that it met, so that there must be an end. */
 const linesMax = 100_000;
@@ -21,34 +19,25 @@ const roomWaitMs = 50;
 export type BatchRouteOptions = {
   readonly ingest: Ingest;
   readonly lineBytesMax: number;
+  /** See HttpAppOptions. */
+  readonly stored: 'relay' | undefined;
   readonly draining: () => boolean;
 };
 
 /** `POST /api/v1/ingest/batch`: one envelope a line in, one verdict a line out, in the same order, as they come. */
 export function batchRoute(options: BatchRouteOptions): RequestHandler {
   return async (request, response) => {
-    const encoding = (request.get('content-encoding') ?? 'identity').toLowerCase();
-    if (encoding !== 'identity' && encoding !== 'gzip') {
-      const what = `Content-Encoding ${encoding} is not supported: send gzip or none`;
-      return refuse(response, 'unsupported_media_type', what);
-    }
+    const body = bodyOf(request, response);
     response.writeHead(200, { 'Content-Type': 'application/x-ndjson; charset=utf-8' });
     // Sent at once, so that a client that pipes can begin to read.
     response.flushHeaders();
     const answers = new AnswerQueue(response);
     const writing = answers.write();
-    await new Batch(options, contextOf(response), answers).read(bodyOf(request, encoding));
+    await new Batch(options, contextOf(response), answers).read(body);
     answers.end();
     await writing;
     response.end();
   };
-}
-
-/** The body, expanded. Bounded either way: lines are taken one by one and are bounded themselves. */
-function bodyOf(request: IncomingMessage, encoding: 'identity' | 'gzip'): AsyncIterable<Buffer> {
-  if (encoding === 'identity') return request;
-  // A failure of either stream surfaces in the iteration over the last.
-  return pipeline(request, createGunzip(), () => {});
 }
 
 class Batch {
@@ -85,7 +74,7 @@ class Batch {
   }
 
   async #judge(line: Line): Promise<void> {
-    const { ingest, lineBytesMax, draining } = this.#options;
+    const { ingest, lineBytesMax, stored, draining } = this.#options;
     if (draining()) return this.#answers.push(unavailableReply('draining'));
     if (line === 'too-long') return this.#refuse('body_too_large', `the line is longer than ${lineBytesMax} bytes`);
     try {
@@ -95,7 +84,7 @@ class Batch {
         await ingest.roomChanged(roomWaitMs);
       const admission = ingest.admit(envelope, this.#sender, this.#last.get(deviceId));
       this.#last.set(deviceId, admission);
-      this.#answers.pushLater(admission.verdict.then(verdictReply));
+      this.#answers.pushLater(admission.verdict.then((verdict) => verdictReply(verdict, stored)));
     } catch (error) {
       if (!(error instanceof ParseError)) throw error;
       this.#refuse(error.code, error.message);

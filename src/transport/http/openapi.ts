@@ -45,7 +45,11 @@ const schemas = {
     type: 'object',
     additionalProperties: false,
     required: ['status', 'record_hash'],
-    properties: { status: { const: 'accepted' }, record_hash: hash },
+    properties: {
+      status: { const: 'accepted' },
+      record_hash: hash,
+      stored: { const: 'relay', description: 'durable at the site, not at the centre yet' },
+    },
   },
   Rejected: {
     type: 'object',
@@ -88,7 +92,10 @@ const unavailable = {
   headers: { 'Retry-After': { schema: { type: 'integer' }, description: 'seconds' } },
   content: json(reference('Unavailable')),
 };
-const statuses = (...all: number[]) => Object.fromEntries(all.map((status) => [status, rejected(status)]));
+/** Whatever is asked: not HTTP, a source that is not allowed, another method, too slow, headers too large. */
+const anywhere = [400, 403, 405, 408, 431];
+const statuses = (...more: number[]) =>
+  Object.fromEntries([...anywhere, ...more].map((status) => [status, rejected(status)]));
 
 const paths = {
   '/api/v1/ingest': {
@@ -98,7 +105,7 @@ const paths = {
       requestBody: { required: true, content: json(reference('Envelope')) },
       responses: {
         202: { description: 'payload, record and operation log are durable', content: json(reference('Accepted')) },
-        ...statuses(400, 403, 405, 408, 413, 415, 422),
+        ...statuses(413, 415, 422),
         503: unavailable,
       },
     },
@@ -113,7 +120,7 @@ const paths = {
           description: 'a verdict a line; read while writing',
           content: { 'application/x-ndjson': { schema: reference('Verdict') } },
         },
-        ...statuses(403, 405, 415),
+        ...statuses(415),
       },
     },
   },
@@ -124,7 +131,7 @@ const paths = {
       parameters: [{ name: 'id', in: 'path', required: true, schema: { type: 'string' } }],
       responses: {
         200: { description: 'the head', content: json(reference('Head')) },
-        ...statuses(400, 403, 404, 405),
+        ...statuses(404),
         503: unavailable,
       },
     },
@@ -133,7 +140,7 @@ const paths = {
     get: {
       operationId: 'openapi',
       summary: 'This document',
-      responses: { 200: { description: 'OpenAPI 3.1', content: json({ type: 'object' }) }, ...statuses(403, 405) },
+      responses: { 200: { description: 'OpenAPI 3.1', content: json({ type: 'object' }) }, ...statuses() },
     },
   },
 };

@@ -35,10 +35,14 @@ export function unavailableReply(code: UnavailableCode): Reply {
   };
 }
 
-export function verdictReply(verdict: Verdict): Reply {
+/** @param stored where an accepted record is safe so far, when that is not the centre yet */
+export function verdictReply(verdict: Verdict, stored?: 'relay'): Reply {
   if (verdict.status === 'unavailable') return unavailableReply(verdict.code);
   if (verdict.status === 'accepted')
-    return { status: 202, body: { status: 'accepted', record_hash: verdict.recordHash.toString('hex') } };
+    return {
+      status: 202,
+      body: { status: 'accepted', record_hash: verdict.recordHash.toString('hex'), ...(stored && { stored }) },
+    };
   const { code, message, expectedSequence, identical } = verdict.rejection;
   return {
     status: refusals[code].status,

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
-import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { refusals } from '../../record/rejection.ts';
-import { jsonText, type Reply, refusal } from './reply.ts';
+import { jsonText, type Reply, refusal, send } from './reply.ts';
 
 /** Request line and headers of the slowest honest client; beyond it, slowloris. */
 const headersTimeoutMs = 10_000;
@@ -20,6 +20,12 @@ export type ListenAddress = { readonly host: string; readonly port: number };
 
 /** An HTTP server that listens; resolves once it does. @throws when the address is taken or not ours */
 export async function listen(listener: RequestListener, { host, port }: ListenAddress): Promise<HttpListener> {
+  const responses = new WeakMap<Socket, ServerResponse>();
+  const serve: RequestListener = (request, response) => {
+    responses.set(request.socket, response);
+    if (request.headers.host !== undefined || request.httpVersion === '1.0') return listener(request, response);
+    send(response, refusal('bad_http', 'HTTP/1.1 needs a Host header', { Connection: 'close' }));
+  };
   const server = createServer(
     {
       headersTimeout: headersTimeoutMs,
@@ -28,13 +34,24 @@ export async function listen(listener: RequestListener, { host, port }: ListenAd
       connectionsCheckingInterval: 1_000,
       maxHeaderSize: headerBytesMax,
       insecureHTTPParser: false,
+      // Node would refuse with an empty body: serve does it, in JSON.
+      requireHostHeader: false,
       noDelay: true,
     },
-    listener,
+    serve,
   );
   server.maxConnections = connectionsMax;
   server.timeout = idleTimeoutMs;
-  server.on('clientError', answerClientError);
+  // Whoever waits for `100 Continue` is invited by the reader of the body, or refused before it has sent one.
+  server.on('checkContinue', serve);
+  // RFC 9110 section 10.1.1: other expectations may be ignored.
+  server.on('checkExpectation', serve);
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+    const response = responses.get(socket);
+    // Nothing may be written into an answer that has begun.
+    if (response?.headersSent && !response.writableFinished) socket.destroy();
+    else answerClientError(error, socket);
+  });
   server.listen(port, host);
   await once(server, 'listening');
   return new HttpListener(server);

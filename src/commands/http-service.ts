@@ -1,0 +1,66 @@
+import type { RequestListener } from 'node:http';
+import packageJson from '../../package.json' with { type: 'json' };
+import type { ServiceConfig } from '../config.ts';
+import type { Ingest } from '../ingest/ingest.ts';
+import { drain } from '../lifecycle.ts';
+import { httpApp } from '../transport/http/app.ts';
+import { createOpsApp, type OpsOptions } from '../transport/http/ops-app.ts';
+import { listen } from '../transport/http/server.ts';
+import { Failure } from './command.ts';
+import type { Telemetry } from './telemetry.ts';
+
+/** What connections and background work may take to close once nothing is in flight. */
+const closeDeadlineMs = 3_000;
+
+export type HttpService = {
+  readonly config: ServiceConfig;
+  readonly telemetry: Telemetry;
+  readonly ingest: Ingest;
+  readonly checks: OpsOptions['checks'];
+  /** See HttpAppOptions. */
+  readonly stored?: 'relay';
+  readonly metrics: OpsOptions['metrics'];
+  /** Puts routes of its own in front of those of every operations port. */
+  readonly extendOps?: (ops: RequestListener) => RequestListener;
+  /** Waited for before the ingest port opens; the probes answer by then. */
+  readonly prepare?: () => Promise<void>;
+  /** Starts what runs beside the requests. Ends with the signal. */
+  readonly background: () => Promise<void>;
+  /** Closes the stores, when nothing is in flight any more. */
+  readonly close: () => Promise<void>;
+};
+
+/** Opens both ports, waits for the signal, and closes everything in order. @throws Failure when not all of it ended in time */
+export async function serveHttp(service: HttpService, signal: AbortSignal): Promise<void> {
+  const { config, ingest, telemetry, checks, metrics } = service;
+  const { logger } = telemetry;
+  const onError = (error: unknown) => logger.error({ error }, 'unexpected failure');
+  const draining = () => signal.aborted;
+  const opsApp: RequestListener = createOpsApp({ checks, draining, metrics, onError });
+  const ops = await listen(service.extendOps?.(opsApp) ?? opsApp, config.opsAddress);
+  await service.prepare?.();
+  const { allowedSources, trustedProxies, envelopeBytesMax } = config;
+  const { requestObserver: observer } = telemetry;
+  const stored = service.stored && { stored: service.stored };
+  const options = { ingest, allowedSources, trustedProxies, observer, envelopeBytesMax, draining, onError, ...stored };
+  const ingestPort = await listen(httpApp(options), config.ingestAddress);
+  logger.info({ ingest: ingestPort.address, ops: ops.address, version: packageJson.version }, 'listening');
+
+  const background = service.background();
+  if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+
+  logger.info({ in_flight: ingest.recordsInFlight }, 'draining');
+  const clean = await drain(
+    [
+      { name: 'requests in flight', deadlineMs: config.drainDeadlineMs, run: () => ingestPort.drain() },
+      { name: 'background work', deadlineMs: closeDeadlineMs, run: () => background },
+      { name: 'stores', deadlineMs: closeDeadlineMs, run: () => service.close() },
+      { name: 'operations port', deadlineMs: closeDeadlineMs, run: () => ops.drain() },
+    ],
+    logger,
+  );
+  for (const port of [ingestPort, ops]) port.destroy();
+  logger.info({ clean }, 'stopped');
+  await telemetry[Symbol.asyncDispose]();
+  if (!clean) throw new Failure('stopped, but not everything in time: see the log');
+}

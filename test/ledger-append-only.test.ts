@@ -1,0 +1,159 @@
+/** What the database itself refuses: of everyone, and of the role that the service runs as. */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { type TestContext, test } from 'node:test';
+import { query } from '../dev/database.ts';
+import { DeviceRegistry } from '../src/ledger/device-registry.ts';
+import { migrate } from '../src/ledger/migrate.ts';
+import { ensureLogPartitions } from '../src/ledger/upkeep.ts';
+import { openTestPool } from './support/ledger.ts';
+import { createTestDatabase } from './support/postgres.ts';
+import { recordCount, ServeProcess, TestDevice } from './support/service.ts';
+
+const oneOfEach = `
+  INSERT INTO audit_records SELECT 'lift-01', 1, 0, h, h || h, h, 'x', h, 'x', NULL, 0 FROM decode(repeat('00', 32), 'hex') h;
+  INSERT INTO operation_logs (id, decision, device_id, sequence, message)
+    VALUES (gen_random_uuid(), 'Accepted', 'lift-01', 1, 'x');
+  INSERT INTO equivocations (device_id, sequence, record_hash, record)
+    VALUES ('lift-01', 1, decode(repeat('00', 32), 'hex'), '')`;
+
+const tables = ['audit_records', 'operation_logs', 'equivocations'];
+
+test('nobody changes or removes a record, a log entry or evidence: not even the owner, nor by a partition', async (t) => {
+  const { url } = await createTestDatabase(t);
+  await query(url, oneOfEach);
+  const partitions = await query(
+    url,
+    `SELECT tableoid::regclass::text AS name FROM audit_records
+     UNION ALL SELECT tableoid::regclass::text FROM operation_logs`,
+  );
+  assert.equal(partitions.length, 2);
+  for (const name of [...tables, ...partitions.map((row) => String(row.name))]) {
+    for (const change of [
+      `UPDATE ${name} SET device_id = device_id`,
+      `UPDATE ${name} SET sequence = 2`,
+      `DELETE FROM ${name}`,
+      `TRUNCATE ${name}`,
+      `MERGE INTO ${name} USING (VALUES (1)) v ON true WHEN MATCHED THEN DELETE`,
+    ])
+      await assert.rejects(query(url, change), { code: '23001', message: /is append-only: \w+ refused/ }, change);
+  }
+  await assert.rejects(
+    query(
+      url,
+      `INSERT INTO audit_records SELECT * FROM audit_records ON CONFLICT (device_id, sequence) DO UPDATE SET sequence = 2`,
+    ),
+    /is append-only/,
+  );
+  for (const name of tables) assert.equal((await query(url, `SELECT FROM ${name}`)).length, 1, name);
+});
+
+test('every partition, of now and of the months to come, refuses TRUNCATE', async (t) => {
+  const { url } = await createTestDatabase(t);
+  const partitions = await query(
+    url,
+    `SELECT inhrelid::regclass::text AS name FROM pg_inherits JOIN pg_class ON oid = inhrelid AND relkind = 'r'`,
+  );
+  assert.ok(partitions.length > 16 + 3);
+  for (const { name } of partitions)
+    await assert.rejects(query(url, `TRUNCATE ${name}`), /is append-only/, String(name));
+});
+
+test("the operation log's retention is a DROP of its oldest month", async (t) => {
+  const { url } = await createTestDatabase(t);
+  await query(url, oneOfEach);
+  const [month] = await query(url, 'SELECT tableoid::regclass::text AS name FROM operation_logs');
+  assert.match(String(month?.name), /^operation_logs_\d{4}_\d{2}$/);
+  await query(url, `DROP TABLE ${month?.name}`);
+  // An entry of a month that has no partition is kept all the same.
+  await query(url, oneOfEach.split(';')[1] ?? '');
+  assert.deepEqual(await query(url, 'SELECT tableoid::regclass::text AS name FROM operation_logs'), [
+    { name: 'operation_logs_default' },
+  ]);
+});
+
+/** The test database's owner, and the service's role as `eds migrate --service-role` leaves it. */
+async function withServiceRole(t: TestContext) {
+  const { url, name } = await createTestDatabase(t);
+  const role = `${name}_service`;
+  const password = randomBytes(16).toString('hex');
+  await query(url, `CREATE ROLE ${role} LOGIN PASSWORD '${password}'`);
+  t.after(() => query(url.replace(`/${name}`, '/postgres'), `DROP OWNED BY ${role}`, `DROP ROLE ${role}`));
+  await migrate({ databaseUrl: url, serviceRole: role });
+  const serviceUrl = new URL(url);
+  serviceUrl.username = role;
+  serviceUrl.password = password;
+  return { ownerUrl: url, serviceUrl: serviceUrl.href };
+}
+
+test("the service's role may read and append, and nothing else", async (t) => {
+  const { ownerUrl, serviceUrl } = await withServiceRole(t);
+  await query(ownerUrl, `INSERT INTO devices (id) VALUES ('lift-01')`);
+  await query(serviceUrl, oneOfEach);
+  for (const name of [...tables, 'devices', 'device_keys', 'schema_migrations'])
+    await query(serviceUrl, `SELECT * FROM ${name}`);
+  for (const forbidden of [
+    ...tables.flatMap((name) => [`UPDATE ${name} SET device_id = 'x'`, `DELETE FROM ${name}`, `TRUNCATE ${name}`]),
+    `INSERT INTO devices (id) VALUES ('mine')`,
+    `UPDATE devices SET enabled = true`,
+    `DELETE FROM devices`,
+    `INSERT INTO device_keys (device_id, public_key, scheme) VALUES ('lift-01', decode(repeat('01', 32), 'hex'), 'payload-v1')`,
+    `UPDATE device_keys SET revoked_at = NULL`,
+    `INSERT INTO schema_migrations VALUES (99, 'x', 'x')`,
+    `INSERT INTO audit_records_p00 SELECT * FROM audit_records`,
+    `SELECT nextval('device_revision')`,
+  ])
+    await assert.rejects(query(serviceUrl, forbidden), /permission denied/, forbidden);
+  for (const forbidden of [
+    'ALTER TABLE audit_records DISABLE TRIGGER append_only',
+    'DROP TABLE audit_records',
+    'ALTER TABLE audit_records DROP CONSTRAINT audit_records_fence',
+    'CREATE TABLE mine (n int)',
+  ])
+    await assert.rejects(query(serviceUrl, forbidden), /must be owner|permission denied/, forbidden);
+  const pool = openTestPool(serviceUrl);
+  await ensureLogPartitions(pool);
+  await pool.end();
+});
+
+/** One device in, over HTTP, and what the ledger then has of it. */
+async function sendOne(url: string, device: TestDevice): Promise<number> {
+  const headers = { 'Content-Type': 'application/json' };
+  const response = await fetch(`${url}/api/v1/ingest`, { method: 'POST', headers, body: device.nextBody() });
+  return response.status;
+}
+
+test('eds serve works as the role that may only read and append', async (t) => {
+  const { ownerUrl, serviceUrl } = await withServiceRole(t);
+  const owner = openTestPool(ownerUrl);
+  const device = await new TestDevice('lift-01').register(new DeviceRegistry(owner));
+  {
+    await using service = await ServeProcess.start(t, serviceUrl);
+    assert.equal(await sendOne(service.url, device), 202);
+    assert.equal((await fetch(`${service.opsUrl}/readyz`)).status, 200);
+    assert.equal(await service.stop(), 0);
+    const troubles = service.log.filter(({ level }) => level !== 'info' && level !== 30);
+    assert.deepEqual(troubles, []);
+  }
+  assert.equal(await recordCount(owner, 'lift-01'), 1);
+  await owner.end();
+});
+
+test('a single role that owns everything works where that is all there is', async (t) => {
+  const { url, name } = await createTestDatabase(t);
+  const role = `${name}_single`;
+  const password = randomBytes(16).toString('hex');
+  const database = `${name}_single`;
+  const server = url.replace(`/${name}`, '/postgres');
+  await query(url, `CREATE ROLE ${role} LOGIN PASSWORD '${password}'`);
+  await query(url, `CREATE DATABASE ${database} OWNER ${role}`);
+  t.after(() => query(server, `DROP DATABASE ${database} WITH (FORCE)`, `DROP ROLE ${role}`));
+  const single = new URL(url);
+  [single.username, single.password, single.pathname] = [role, password, `/${database}`];
+  await migrate({ databaseUrl: single.href });
+  const device = new TestDevice('lift-01');
+  const key = `--device=lift-01=${device.key.publicKey.toString('hex')}`;
+  await using service = await ServeProcess.start(t, single.href, { args: [key] });
+  assert.equal(await sendOne(service.url, device), 202);
+  assert.equal(await service.stop(), 0);
+});
