@@ -13,8 +13,12 @@ const siblings = ['transport', 'ledger', 'payload-store', 'telemetry', 'config',
 /** The areas that each area of src/ may import besides itself. Siblings meet in `commands`, through the ports of `ingest`. */
 const allowedAreas: Readonly<Record<string, readonly string[]>> = {
   main: ['commands', 'lifecycle'],
-  commands: [...siblings, ...below, 'device'],
+  commands: [...siblings, ...below, 'audit', 'device'],
   ...Object.fromEntries(siblings.map((area) => [area, below])),
+  // The auditor is a use case beside ingest, with ports of its own.
+  audit: below,
+  ledger: [...below, 'audit'],
+  'payload-store': [...below, 'audit'],
   // To the centre, a relay is a sender as a device is.
   relay: [...below, 'device'],
   ingest: ['record'],
