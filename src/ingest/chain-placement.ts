@@ -105,6 +105,7 @@ export class ChainPlacement {
       if (run !== undefined && committed.sequence >= run.tail.sequence) {
         // The ledger has reached the run's end: its commit is about to answer, as done or as lost.
         await run.last?.departed;
+        fresh = false;
         continue;
       }
       const link = judgeLink(run?.tail ?? committed, record);
@@ -118,6 +119,7 @@ export class ChainPlacement {
         else {
           const refusal = await this.#refuseUsed(candidate, committed);
           if (refusal !== undefined) return refusal;
+          if (fresh) throw new Unavailable('ledger', `no record at device=${deviceId} sequence=${record.sequence}`);
           this.#heads.forget(deviceId);
         }
       } else if (link === 'wrong-link' && run !== undefined) {

@@ -19,10 +19,20 @@ const device: Device = {
   keys: [{ ...key, validFromMs: 0, validUntilMs: undefined, revokedAtMs: undefined }],
 };
 
+const insertAll: Ledger['commit'] = async ({ runs }) => new Set(runs.map((run) => run.deviceId));
+
 /** Admission that waits for no predecessor of another replica. */
-function ingestOver(find: DeviceDirectory['find'], commit: Ledger['commit'], bounds?: Partial<IngestBounds>): Ingest {
+function ingestOver(
+  ledger: Partial<Ledger>,
+  { find = () => device, ...bounds }: Partial<IngestBounds & Pick<DeviceDirectory, 'find'>> = {},
+): Ingest {
   return new Ingest({
-    ledger: { commit, readHeads: async (ids) => ids.map(() => genesis), readRecordHashes: async () => [] },
+    ledger: {
+      commit: insertAll,
+      readHeads: async (ids) => ids.map(() => genesis),
+      readRecordHashes: async () => [],
+      ...ledger,
+    },
     payloadStore: {
       put: async ({ payload }) => ({ objectKey: 'an object', offset: undefined, bytes: payload.length }),
     },
@@ -39,14 +49,12 @@ test('a record is not refused as out of sequence while its predecessor in the ba
   let found = 0;
   let committed = 0;
   const lost = Promise.withResolvers<void>();
-  const ingest = ingestOver(
-    (id) => (id === deviceId ? looks[found++]?.promise : undefined) ?? device,
-    async ({ runs }) => {
-      if (committed++ > 0) return new Set(runs.map((run) => run.deviceId));
-      lost.resolve();
-      return new Set();
-    },
-  );
+  const commit: Ledger['commit'] = async (batch) => {
+    if (committed++ > 0) return insertAll(batch);
+    lost.resolve();
+    return new Set();
+  };
+  const ingest = ingestOver({ commit }, { find: () => looks[found++]?.promise ?? device });
   const before = ingest.admit(first, sender);
   const after = ingest.admit(second, sender, before);
   const [lookOfFirst, lookOfSecond, secondLookOfFirst] = looks;
@@ -63,13 +71,12 @@ test('a record is not refused as out of sequence while its predecessor in the ba
 });
 
 test('after a refusal the rest of the batch is told of it, and after a failure of ours the rest is undecided', async () => {
-  const ingest = ingestOver(
-    () => device,
-    async ({ runs }) => {
+  const ingest = ingestOver({
+    commit: async ({ runs }) => {
       if (runs.length > 0) throw new Unavailable('ledger', 'away');
       return new Set();
     },
-  );
+  });
   const tampered = ingest.admit({ ...first, payload: Buffer.from('another payload') }, sender);
   const behindTampered = await ingest.admit(second, sender, tampered).verdict;
   assert.equal(behindTampered.status === 'rejected' && behindTampered.rejection.code, 'predecessor_rejected');
@@ -78,14 +85,16 @@ test('after a refusal the rest of the batch is told of it, and after a failure o
 });
 
 test('past its bounds a record is told so at once, but a payload larger than the bound still goes alone', async () => {
-  const ingest = ingestOver(
-    () => device,
-    async ({ runs }) => new Set(runs.map((run) => run.deviceId)),
-    { payloadBytesInFlightMax: first.payload.length - 1 },
-  );
+  const ingest = ingestOver({}, { payloadBytesInFlightMax: first.payload.length - 1 });
   const alone = ingest.admit(first, sender);
   const refused = ingest.admit(second, sender);
   assert.deepEqual(refused.settled, unavailable('overloaded'));
   assert.equal((await alone.verdict).status, 'accepted');
   assert.equal(ingest.hasRoom(second.payload.length), true);
+});
+
+test('a hole in the ledger is a failure of ours, answered at once', async () => {
+  const head = { sequence: 5n, recordHash: Buffer.alloc(32) };
+  const ingest = ingestOver({ readHeads: async () => [head], readRecordHashes: async () => [undefined] });
+  assert.deepEqual(await ingest.admit(first, sender).verdict, unavailable('ledger_unavailable'));
 });

@@ -5,8 +5,8 @@ import { deviceIdBytesMax, hashBytes, objectRefBytesMax, signatureBytes } from '
 import type { Blobs } from './blobs.ts';
 import { bytesBeforePayload, encodeSegment, frameOverheadBytes, recordBeforePayload } from './segment-format.ts';
 
-/** A put of this size takes well under a second on a gigabit link; larger ones only add to the wait of the first. */
-const segmentBytesMax = 8 * 1024 * 1024;
+/** A put of this size takes a fraction of a second on a gigabit link; larger ones only add to wait and memory. */
+const segmentBytesMax = 4 * 1024 * 1024;
 /** Past this a put's own cost is spread thin enough; a segment that fails refuses no more records than this. */
 const segmentRecordsMax = 1024;
 /** Five varints of at most ten bytes, one byte for the signature's length, and the fields. */
