@@ -95,17 +95,20 @@ export async function barePuts(target: S3Target, count: number, concurrency: num
   return rate;
 }
 
-/** A bare loop that writes a file and fsyncs it. */
+/** A bare loop that writes a file and fsyncs it and its folder: without the folder, a crash can lose the name. */
 export async function bareFiles(directory: string, count: number, concurrency: number, bytes: number): Promise<number> {
   await mkdir(directory, { recursive: true });
   const folder = await mkdtemp(join(directory, 'bare-'));
   const body = Buffer.alloc(bytes, 7);
+  const handle = await open(folder);
   const rate = await putsPerSecond(count, concurrency, async (index) => {
     const file = await open(join(folder, String(index)), 'wx');
     await file.write(body);
     await file.sync();
     await file.close();
+    await handle.sync();
   });
+  await handle.close();
   await rm(folder, { recursive: true });
   return rate;
 }

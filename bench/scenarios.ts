@@ -38,6 +38,14 @@ export const scenarios: readonly Scenario[] = [
     load: single,
     records: 16_000,
   },
+  {
+    name: 'single x256, segment, 64 KiB',
+    store: 's3',
+    layout: 'segment',
+    replicas: 1,
+    load: { ...single, connections: 256, payloadBytes: 64 * kibibyte },
+    records: 6_144,
+  },
   { name: 'batch, object', store: 's3', layout: 'object', replicas: 1, load: batch, records: 4_096 },
   { name: 'single x64, object', store: 's3', layout: 'object', replicas: 1, load: single, records: 4_096 },
   {

@@ -43,6 +43,7 @@ export class ChainPlacement {
   readonly #commits: CommitQueue;
   readonly #headReads: Batcher<string, ChainHead>;
   readonly #hashReads: Batcher<RecordPlace, Buffer | undefined>;
+  #storing = 0;
 
   constructor(options: PlacementOptions) {
     const { ledger, clock } = options;
@@ -54,6 +55,7 @@ export class ChainPlacement {
     this.#hashReads = new Batcher({ ...lookups, run: (at: readonly RecordPlace[]) => ledger.readRecordHashes(at) });
     this.#commits = new CommitQueue({
       ...options,
+      storing: () => this.#storing,
       onCommitted: (run, head) => {
         this.#heads.advance(run.deviceId, head);
         this.#runChanged(run);
@@ -170,8 +172,10 @@ export class ChainPlacement {
     this.#changes.notify(run.deviceId);
     const startMs = clock.now();
     candidate.stored ??= payloadStore.put(admitted);
+    this.#storing++;
     candidate.stored.then(
       (location) => {
+        this.#storing--;
         const storedMs = clock.now();
         observer.stage('payload_put', startMs, storedMs, sender);
         entry.location = location;
@@ -179,6 +183,7 @@ export class ChainPlacement {
         void departed.then(() => observer.stage('commit', storedMs, clock.now(), sender));
       },
       (error: unknown) => {
+        this.#storing--;
         observer.failed(
           error instanceof Unavailable ? error : new Unavailable('payload_store', 'put failed', { cause: error }),
         );

@@ -15,7 +15,11 @@ const contentOf = ({ runs, rejections }: CommitBatch) =>
   [...runs.map(({ deviceId }) => deviceId), ...rejections.map(({ decisionId }) => decisionId)].join(' ');
 
 /** A queue over a ledger whose commit is `commit`, and what it did. */
-function queueOver(commit: Ledger['commit'], readRecordHashes: Ledger['readRecordHashes'] = async () => []) {
+function queueOver(
+  commit: Ledger['commit'],
+  readRecordHashes: Ledger['readRecordHashes'] = async () => [],
+  waiting: { storing: number; sleep: (ms: number) => Promise<void> } = { storing: 0, sleep: async () => {} },
+) {
   const statements: string[] = [];
   const failures: string[] = [];
   const heads: ChainHead[] = [];
@@ -35,7 +39,8 @@ function queueOver(commit: Ledger['commit'], readRecordHashes: Ledger['readRecor
       committed: () => {},
       headLookup: () => {},
     },
-    clock: { defer: setImmediate },
+    clock: { defer: setImmediate, sleep: waiting.sleep },
+    storing: () => waiting.storing,
     onCommitted: (_, head) => heads.push(head),
     onDissolved: () => {},
   });
@@ -145,4 +150,17 @@ test('a ledger that is away refuses nobody for good, and the next statement is m
   away = false;
   queue.stored(second.run);
   assert.equal(await second.departed, 'committed');
+});
+
+test('a row waits for the many that are about to be stored, and goes with those that came meanwhile', async () => {
+  const waited = Promise.withResolvers<void>();
+  const { queue, statements } = queueOver(insertAll, undefined, { storing: 9, sleep: () => waited.promise });
+  const [early, late] = [runOf('early'), runOf('late')];
+  queue.stored(early.run);
+  await new Promise(setImmediate);
+  assert.deepEqual(statements, []);
+  queue.stored(late.run);
+  waited.resolve();
+  assert.deepEqual(await Promise.all([early.departed, late.departed]), ['committed', 'committed']);
+  assert.deepEqual(statements, ['early late']);
 });

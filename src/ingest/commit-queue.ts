@@ -15,6 +15,13 @@ import type { Run, RunEntry } from './run.ts';
 
 /** Rows of one statement: past a few hundred the cost of a row is flat, and a failed statement is retried in parts. */
 const rowsMax = 1024;
+/**
+ * A statement costs the pod and Postgres the better part of a millisecond of CPU each, whatever its rows. So while several
+ * times as many records are about to be stored as are ready, it waits for some of them; it does not where a record is
+ * alone. One object a record makes them ready one by one, at some milliseconds each: without this, a row a statement.
+ */
+const gatherMs = 10;
+const gatherRatio = 2;
 
 type QueuedRejection = {
   readonly decision: RejectedDecision;
@@ -24,7 +31,9 @@ type QueuedRejection = {
 export type CommitQueueOptions = {
   readonly ledger: Ledger;
   readonly observer: Observer;
-  readonly clock: Pick<Clock, 'defer'>;
+  readonly clock: Pick<Clock, 'defer' | 'sleep'>;
+  /** How many records' payloads are on their way to the store. */
+  readonly storing: () => number;
   /** The run has a new committed head. */
   readonly onCommitted: (run: Run, head: ChainHead) => void;
   /** The run was given up. */
@@ -67,7 +76,9 @@ export class CommitQueue {
   #schedule(): void {
     if (this.#busy || this.queued === 0) return;
     this.#busy = true;
-    this.#options.clock.defer(() => void this.#commit());
+    const { clock, storing } = this.#options;
+    if (storing() > gatherRatio * this.queued) void clock.sleep(gatherMs).then(() => this.#commit());
+    else clock.defer(() => void this.#commit());
   }
 
   async #commit(): Promise<void> {

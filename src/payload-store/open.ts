@@ -18,7 +18,7 @@ export type DirectoryStoreOptions = LayoutOptions & { readonly directory: string
  * Object: enough to keep a store busy whose puts take tens of milliseconds; more only queue there.
  * Segment: one on its way while the next is built; more would make the segments smaller.
  */
-const putsMaxDefaults: Record<PayloadLayout, number> = { object: 32, segment: 2 };
+const putsMaxDefaults: Record<PayloadLayout, number> = { object: 32, segment: 1 };
 
 /** Reaches for nothing yet: check() does. */
 export function openS3Store(options: S3StoreOptions): PayloadArchive {
