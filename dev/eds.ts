@@ -10,6 +10,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 const main = join(import.meta.dirname, '../src/main.ts');
 /** As in the first line of src/main.ts: a young generation that does not grow by what passes through it. */
 const nodeFlags = ['--max-semi-space-size=8'];
+/**
+ * Of glibc's allocator: what is freed goes back to the system instead of staying in an arena a thread, and buffers the size
+ * of a request's body never get there. See docs/operations.md, Memory.
+ */
+const memorySettings = {
+  MALLOC_ARENA_MAX: '2',
+  MALLOC_MMAP_THRESHOLD_: '131072',
+  MALLOC_TRIM_THRESHOLD_: '262144',
+};
 
 /** Loading the program takes half a second of CPU, and three replicas may share one slow core. */
 const readyDeadlineMs = 30_000;
@@ -98,7 +107,7 @@ export async function startReplica(options: ReplicaOptions, signal?: AbortSignal
   const log = options.log === 'inherit' ? undefined : openSync(options.log.file, 'a');
   const addresses = ['--addr', `127.0.0.1:${options.port}`, '--ops-addr', `127.0.0.1:${options.opsPort}`];
   const child = spawn(process.execPath, [...nodeFlags, main, 'serve', ...addresses], {
-    env: { ...process.env, ...options.settings },
+    env: { ...process.env, ...memorySettings, ...options.settings },
     // A Ctrl-C in the terminal is for our process, which then stops the replica in its turn.
     detached: true,
     stdio: ['ignore', log ?? 'inherit', log ?? 'inherit'],

@@ -35,7 +35,7 @@ export type S3Options = {
   readonly deadlineMs?: number;
 };
 
-/** Above the slowest put of a full segment (4 MiB) over 30 Mbit/s. */
+/** Above the slowest put of a full segment (2 MiB) over 30 Mbit/s. */
 const defaultAttemptTimeoutMs = 3_000;
 /** Three attempts that time out; well within what a load balancer waits for an answer (30 to 60 s). */
 const defaultDeadlineMs = 10_000;

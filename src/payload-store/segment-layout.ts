@@ -6,7 +6,7 @@ import type { Blobs } from './blobs.ts';
 import { bytesBeforePayload, encodeSegment, frameOverheadBytes, recordBeforePayload } from './segment-format.ts';
 
 /** A put of this size takes a fraction of a second on a gigabit link; larger ones only add to wait and memory. */
-const segmentBytesMax = 4 * 1024 * 1024;
+const segmentBytesMax = 2 * 1024 * 1024;
 /** Past this a put's own cost is spread thin enough; a segment that fails refuses no more records than this. */
 const segmentRecordsMax = 1024;
 /** Five varints of at most ten bytes, one byte for the signature's length, and the fields. */
