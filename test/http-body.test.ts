@@ -136,3 +136,26 @@ test('a client that closes its side too early loses the answer at most: sending 
   assert.ok(again.status === 202 || again.body.identical === true, JSON.stringify(again.body));
   assert.equal(await recordCount(service.pool, 'lift-01'), 1);
 });
+
+test('bodies that are being read have a bound together: past it the next is told to come later, and then it may', async (t) => {
+  const mebibyte = 1024 * 1024;
+  await using service = await startService(t, { envelopeBytesMax: 32 * mebibyte });
+  const device = await service.device('lift-01');
+  const unfinished = Buffer.alloc(31 * mebibyte, ' ');
+  const head = { 'Content-Type': 'application/json', 'Content-Length': unfinished.length + 1 };
+  const held = await Promise.all([1, 2].map(() => openSocket(service.port)));
+  for (const socket of held) {
+    socket.write(postHead(ingestRoute, head));
+    // Resolves when all but what the two sockets' buffers hold has been read.
+    await new Promise((resolve) => socket.write(unfinished, resolve));
+  }
+  const another = () => post(service, gzipSync(Buffer.alloc(20 * mebibyte, ' ')), { 'Content-Encoding': 'gzip' });
+  const refused = await another();
+  assert.deepEqual([refused.status, refused.body.code, refused.headers.get('retry-after')], [503, 'overloaded', '1']);
+  for (const socket of held) socket.destroy();
+  const deadlineMs = Date.now() + answerDeadlineMs;
+  let answer = await another();
+  while (answer.status === 503 && Date.now() < deadlineMs) answer = await another();
+  assertRefused(answer, 400, 'malformed_json', /JSON/);
+  assert.equal((await post(service, device.nextBody())).status, 202);
+});

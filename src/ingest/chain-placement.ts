@@ -115,22 +115,19 @@ export class ChainPlacement {
         observer.stage('place', startMs, clock.now(), candidate.sender);
         return this.#append(candidate, run ?? this.#openRun(deviceId, committed), revision);
       }
-      if (link === 'used') {
-        const rival = run?.entryAt(record.sequence);
-        if (rival !== undefined) await rival.departed;
-        else {
-          const refusal = await this.#refuseUsed(candidate, committed);
-          if (refusal !== undefined) return refusal;
-          if (fresh) throw new Unavailable('ledger', `no record at device=${deviceId} sequence=${record.sequence}`);
-          this.#heads.forget(deviceId);
-        }
-      } else if (link === 'wrong-link' && run !== undefined) {
+      const rival = link === 'used' ? run?.entryAt(record.sequence) : undefined;
+      if (rival !== undefined) await rival.departed;
+      else if (link === 'wrong-link' && run !== undefined) {
         // The tail is only proposed; it may not be what gets committed.
         await run.last?.departed;
       } else if (!fresh) {
+        // Forgotten first: should the ledger have lost commits, what it says now counts, not what was once true.
+        this.#heads.forget(deviceId);
         await this.readHead(deviceId);
         fresh = true;
         continue;
+      } else if (link === 'used') {
+        return this.#refuseUsed(candidate, committed);
       } else if (link === 'wrong-link') {
         return reject.invalidPreviousHash(record);
       } else {
@@ -143,15 +140,14 @@ export class ChainPlacement {
     }
   }
 
-  /**
-   * The sequence is used. By the very same record it is a retry, by another one equivocation. Undefined when the ledger
-   * knows of no record there: it has lost what this pod remembers.
-   */
-  async #refuseUsed(candidate: Candidate, committed: ChainHead): Promise<Rejection | undefined> {
+  /** The sequence is used. By the very same record it is a retry, by another one equivocation. */
+  async #refuseUsed(candidate: Candidate, committed: ChainHead): Promise<Rejection> {
     const { deviceId, sequence } = candidate.envelope.record;
     const there = await this.#hashReads.add({ deviceId, sequence });
-    if (there === undefined) return undefined;
+    if (there === undefined) throw new Unavailable('ledger', `no record at device=${deviceId} sequence=${sequence}`);
     const identical = candidate.admitted?.recordHash.equals(there) ?? false;
+    // A retry has its place already: the next of its batch need not wait for the operation log.
+    if (identical) candidate.admission.place();
     return reject.used(candidate.envelope.record, identical, committed.sequence + 1n);
   }
 

@@ -98,3 +98,14 @@ test('a hole in the ledger is a failure of ours, answered at once', async () => 
   const ingest = ingestOver({ readHeads: async () => [head], readRecordHashes: async () => [undefined] });
   assert.deepEqual(await ingest.admit(first, sender).verdict, unavailable('ledger_unavailable'));
 });
+
+test('the expected sequence of a refusal is that of the ledger, not of a head that this pod remembers', async () => {
+  const heads = [genesis, { sequence: 4n, recordHash: Buffer.alloc(32, 4) }];
+  const ingest = ingestOver({
+    readHeads: async () => [heads.length > 1 ? (heads.shift() ?? genesis) : (heads[0] ?? genesis)],
+    readRecordHashes: async () => [Buffer.alloc(32, 1)],
+  });
+  await ingest.admit(first, sender).verdict;
+  const verdict = await ingest.admit(first, sender).verdict;
+  assert.equal(verdict.status === 'rejected' && verdict.rejection.expectedSequence, 5n);
+});

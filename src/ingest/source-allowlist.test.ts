@@ -78,3 +78,10 @@ for (const [what, peer, forwardedFor, client] of hops)
 test('a connection that is gone has no address', () => {
   assert.equal(clientAddress(undefined, '203.0.113.9', proxies), undefined);
 });
+
+test('a mapped block means its IPv4 block: its prefix counts the 96 bits before', () => {
+  const list = new SourceAllowlist(['::ffff:10.0.0.0/104']);
+  assert.equal(list.allows('10.1.2.3'), true);
+  assert.equal(list.allows('11.0.0.1'), false);
+  assert.throws(() => new SourceAllowlist(['::ffff:10.0.0.0/8']), RangeError);
+});

@@ -20,7 +20,10 @@ export class SourceAllowlist {
     const [base = '', prefixText, more] = entry.split('/');
     const address = unmapped(base);
     const bitsMax = isIPv4(address) ? 32 : 128;
-    const prefix = prefixText === undefined ? bitsMax : /^\d{1,3}$/.test(prefixText) ? Number(prefixText) : -1;
+    // The prefix of a mapped block counts the 96 bits before the IPv4 address as well.
+    const mappedBits = bitsMax === 32 && !isIPv4(base) ? 96 : 0;
+    const prefix =
+      prefixText === undefined ? bitsMax : /^\d{1,3}$/.test(prefixText) ? Number(prefixText) - mappedBits : -1;
     if (isIP(address) === 0 || more !== undefined || prefix < 0 || prefix > bitsMax)
       throw new RangeError(`'${entry}' is neither an IP address nor a CIDR block such as 10.0.0.0/8 or 2001:db8::/32`);
     this.#blocks.addSubnet(address, prefix, bitsMax === 32 ? 'ipv4' : 'ipv6');

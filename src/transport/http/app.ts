@@ -1,10 +1,13 @@
-import express, { type ErrorRequestHandler, type RequestHandler } from 'express';
+import express, { type ErrorRequestHandler, type Request, type RequestHandler, type Response } from 'express';
 import type { Ingest } from '../../ingest/ingest.ts';
 import { Unavailable } from '../../ingest/ports.ts';
 import { clientAddress, type SourceAllowlist } from '../../ingest/source-allowlist.ts';
+import { deviceIdFault } from '../../record/device.ts';
 import { ParseError, parseEnvelope } from '../../record/parse.ts';
+import { deviceIdBytesMax, type Envelope } from '../../record/record.ts';
 import { batchRoute } from './batch-route.ts';
 import { BodyError, readBody } from './body.ts';
+import { BodyBudget, BodyBudgetExceeded } from './body-budget.ts';
 import { bodyDeadline } from './body-deadline.ts';
 import { openapiDocument } from './openapi.ts';
 import { send, unavailableReply, verdictReply } from './reply.ts';
@@ -37,26 +40,35 @@ export function httpApp(options: HttpAppOptions): express.Express {
   app.use(closeWhenDraining(draining));
   app.use(allowSources(options));
 
+  const bodies = new BodyBudget();
+  const readEnvelope = async (request: Request, response: Response): Promise<Envelope> => {
+    using share = bodies.share();
+    return parseEnvelope(await readBody(request, response, envelopeBytesMax, share));
+  };
   app
     .route(routes.ingest)
     .post(requireType('application/json'), bodyDeadline, async (request, response) => {
-      const envelope = parseEnvelope(await readBody(request, response, envelopeBytesMax));
+      const envelope = await readEnvelope(request, response);
       send(response, verdictReply(await ingest.admit(envelope, contextOf(response).sender).verdict, stored));
     })
     .all(allowOnly('POST'));
 
   app
     .route(routes.batch)
-    .post(requireType('application/x-ndjson'), batchRoute({ ingest, lineBytesMax: envelopeBytesMax, stored, draining }))
+    .post(
+      requireType('application/x-ndjson'),
+      batchRoute({ ingest, bodies, lineBytesMax: envelopeBytesMax, stored, draining }),
+    )
     .all(allowOnly('POST'));
 
   app
     .route(routes.head)
     .get(async (request, response) => {
       const id = String(request.params.id);
-      // No device has a NUL in its id, and Postgres could not even be asked for one.
-      const head = id.includes('\0') ? undefined : await ingest.head(id);
-      if (head === undefined) return refuse(response, 'not_found', `device ${id} is not registered`);
+      // What cannot be registered is not asked for: it would be looked up and remembered, whatever its length.
+      const head = deviceIdFault(id) === undefined ? await ingest.head(id) : undefined;
+      if (head === undefined)
+        return refuse(response, 'not_found', `device ${id.slice(0, deviceIdBytesMax)} is not registered`);
       const { sequence, recordHash } = head;
       send(response, { status: 200, body: { device_id: id, sequence, record_hash: recordHash.toString('hex') } });
     })
@@ -122,6 +134,11 @@ function failed({ onError }: HttpAppOptions): ErrorRequestHandler {
       return;
     }
     if (error instanceof ParseError || error instanceof BodyError) return refuse(response, error.code, error.message);
+    if (error instanceof BodyBudgetExceeded) {
+      const { observer, sender } = contextOf(response);
+      observer.refused('overloaded', 'too many bodies are being read', sender);
+      return send(response, unavailableReply('overloaded'));
+    }
     if (error.status === 400) return refuse(response, 'bad_http', `bad request: ${error.message}`);
     if (error instanceof Unavailable) return send(response, unavailableReply('ledger_unavailable'));
     onError(error);

@@ -6,18 +6,19 @@ import { ParseError, parseEnvelope } from '../../record/parse.ts';
 import type { RefusalCode } from '../../record/rejection.ts';
 import { AnswerQueue } from './answer-queue.ts';
 import { bodyOf } from './body.ts';
+import { type BodyBudget, BodyBudgetExceeded } from './body-budget.ts';
 import { type Line, readLines } from './lines.ts';
 import { refusal, unavailableReply, verdictReply } from './reply.ts';
 import { contextOf, type RequestObserver } from './request-context.ts';
 
 /** Lines of one batch: a batch remembers each device that it met, so that there must be an end. */
 const linesMax = 100_000;
-/** How often and for how long a line waits for room among the records in flight before it is answered `overloaded`. */
-const roomWaitsMax = 1000;
-const roomWaitMs = 50;
+/** How long a line waits for room among the records in flight before it is answered `overloaded`: many times a commit. */
+const roomWaitMs = 10_000;
 
 export type BatchRouteOptions = {
   readonly ingest: Ingest;
+  readonly bodies: BodyBudget;
   readonly lineBytesMax: number;
   /** See HttpAppOptions. */
   readonly stored: 'relay' | undefined;
@@ -57,8 +58,9 @@ class Batch {
 
   async read(body: AsyncIterable<Buffer>): Promise<void> {
     let lines = 0;
+    using share = this.#options.bodies.share();
     try {
-      for await (const line of readLines(body, this.#options.lineBytesMax)) {
+      for await (const line of readLines(body, this.#options.lineBytesMax, share)) {
         await this.#answers.room();
         if (this.#answers.closed) return;
         if (++lines > linesMax) {
@@ -68,6 +70,7 @@ class Batch {
         await this.#judge(line);
       }
     } catch (error) {
+      if (error instanceof BodyBudgetExceeded) return this.#answers.push(unavailableReply('overloaded'));
       // The connection broke, or the gzip stream did: what was read before is judged and answered as ever.
       this.#refuse('bad_http', `the body broke off after line ${lines}: ${(error as Error).message}`);
     }
@@ -80,8 +83,9 @@ class Batch {
     try {
       const envelope = parseEnvelope(line);
       const { deviceId } = envelope.record;
-      for (let waits = 0; waits < roomWaitsMax && !ingest.hasRoom(envelope.payload.length); waits++)
-        await ingest.roomChanged(roomWaitMs);
+      const deadlineMs = performance.now() + roomWaitMs;
+      while (!ingest.hasRoom(envelope.payload.length) && performance.now() < deadlineMs)
+        await ingest.roomChanged(deadlineMs - performance.now());
       const admission = ingest.admit(envelope, this.#sender, this.#last.get(deviceId));
       this.#last.set(deviceId, admission);
       this.#answers.pushLater(admission.verdict.then((verdict) => verdictReply(verdict, stored)));

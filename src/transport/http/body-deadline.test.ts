@@ -4,6 +4,7 @@ import { connect } from 'node:net';
 import { test } from 'node:test';
 import express from 'express';
 import { readBody } from './body.ts';
+import { BodyBudget } from './body-budget.ts';
 import { bodyDeadline } from './body-deadline.ts';
 import { contextOf, observeRequests } from './request-context.ts';
 import { listen } from './server.ts';
@@ -23,7 +24,7 @@ async function serve() {
   app.post('/', bodyDeadline, async (request, response) => {
     assert.equal(contextOf(response).sender.transport, 'http');
     arrived.resolve();
-    const body = await readBody(request, response, 1024);
+    const body = await readBody(request, response, 1024, new BodyBudget().share());
     response.end(`got ${body.length}`);
   });
   app.use(((_error, _request, response, _next) => {

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createGunzip } from 'node:zlib';
 import type { RefusalCode } from '../../record/rejection.ts';
+import type { BodyShare } from './body-budget.ts';
 
 /** Why a body cannot be read: `code` as in rejection.ts. */
 export class BodyError extends Error {
@@ -14,9 +15,15 @@ export class BodyError extends Error {
 
 /**
  * The request's body, expanded, at most `bytesMax` of it.
- * @throws BodyError, at once where Content-Length already tells that it is too large
+ * @param share holds what has been read, and goes on holding it
+ * @throws BodyError, at once where Content-Length already tells that it is too large; BodyBudgetExceeded
  */
-export async function readBody(request: IncomingMessage, response: ServerResponse, bytesMax: number): Promise<Buffer> {
+export async function readBody(
+  request: IncomingMessage,
+  response: ServerResponse,
+  bytesMax: number,
+  share: BodyShare,
+): Promise<Buffer> {
   const tooLarge = () => new BodyError('body_too_large', `the body is larger than ${bytesMax} bytes`);
   if (Number(request.headers['content-length']) > bytesMax) throw tooLarge();
   const chunks: Buffer[] = [];
@@ -24,6 +31,7 @@ export async function readBody(request: IncomingMessage, response: ServerRespons
   for await (const chunk of bodyOf(request, response)) {
     bytes += chunk.length;
     if (bytes > bytesMax) throw tooLarge();
+    share.hold(bytes);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks, bytes);

@@ -2,12 +2,13 @@ import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { BodyBudget } from './body-budget.ts';
 import { readLines } from './lines.ts';
 
 async function linesOf(chunks: readonly (string | Buffer)[], bytesMax: number): Promise<string[]> {
   const stream = Readable.from(chunks.map((chunk) => Buffer.from(chunk)));
   const lines: string[] = [];
-  for await (const line of readLines(stream, bytesMax))
+  for await (const line of readLines(stream, bytesMax, new BodyBudget().share()))
     lines.push(line === 'too-long' ? '<too long>' : line.toString());
   return lines;
 }
@@ -58,7 +59,7 @@ test('an endless line is not collected', async () => {
     for (; chunksRead < 2_000; chunksRead++) yield chunk;
   }
   const before = process.memoryUsage().arrayBuffers;
-  for await (const line of readLines(endless(), 1024)) assert.equal(line, 'too-long');
+  for await (const line of readLines(endless(), 1024, new BodyBudget().share())) assert.equal(line, 'too-long');
   assert.equal(chunksRead, 2_000);
   assert.ok(process.memoryUsage().arrayBuffers - before < 16 * 1024 * 1024);
 });

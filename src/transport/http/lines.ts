@@ -1,3 +1,5 @@
+import type { BodyShare } from './body-budget.ts';
+
 const newline = 0x0a;
 
 /** One line's bytes, or that it is longer than allowed. */
@@ -6,8 +8,13 @@ export type Line = Buffer | 'too-long';
 /**
  * The lines of a stream of bytes, at most `bytesMax` of each in memory; a longer one is passed over and told as such.
  * Blank lines are left out.
+ * @param share holds the line that is being read, until the next is asked for
  */
-export async function* readLines(stream: AsyncIterable<Buffer>, bytesMax: number): AsyncGenerator<Line> {
+export async function* readLines(
+  stream: AsyncIterable<Buffer>,
+  bytesMax: number,
+  share: BodyShare,
+): AsyncGenerator<Line> {
   let parts: Buffer[] = [];
   let partBytes = 0;
   let tooLong = false;
@@ -25,9 +32,11 @@ export async function* readLines(stream: AsyncIterable<Buffer>, bytesMax: number
       partBytes += end - start;
       if (partBytes > bytesMax) [tooLong, parts] = [true, []];
       else if (end > start) parts.push(chunk.subarray(start, end));
+      share.hold(tooLong ? 0 : partBytes);
       if (found >= 0) {
         const whole = line();
         if (whole !== undefined) yield whole;
+        share.hold(0);
       }
       start = end + 1;
     }

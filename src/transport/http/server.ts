@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import { type AddressInfo, Server as NetServer, type Socket } from 'node:net';
 import { refusals } from '../../record/rejection.ts';
 import { jsonText, type Reply, refusal, send } from './reply.ts';
 
@@ -12,6 +12,8 @@ const requestTimeoutMs = 300_000;
 const idleTimeoutMs = 60_000;
 /** Longer than a load balancer's usual 60 s, so that it is the balancer who closes and no request meets a closed one. */
 const keepAliveTimeoutMs = 65_000;
+/** How often a draining server looks for connections that have become idle. */
+const sweepMs = 50;
 const headerBytesMax = 16 * 1024;
 /** Each costs a file descriptor and some tens of kilobytes. */
 const connectionsMax = 10_000;
@@ -52,6 +54,9 @@ export async function listen(listener: RequestListener, { host, port }: ListenAd
     if (response?.headersSent && !response.writableFinished) socket.destroy();
     else answerClientError(error, socket);
   });
+  server.on('connect', (_request, socket: Socket) => {
+    answerRaw(socket, refusal('bad_http', 'CONNECT is not served: this is no proxy'));
+  });
   server.listen(port, host);
   await once(server, 'listening');
   return new HttpListener(server);
@@ -70,12 +75,20 @@ export class HttpListener {
     return { host: address, port };
   }
 
-  /** Stops accepting and waits until every request in flight is answered. Idle connections are closed. */
-  async drain(): Promise<void> {
+  /**
+   * Stops accepting and waits until every request in flight is answered. Idle connections are closed `idleGraceMs` later:
+   * on one that is kept alive a request may be on its way, and gets its answer with `Connection: close`.
+   */
+  async drain(idleGraceMs = 0): Promise<void> {
     const closed = once(this.#server, 'close');
-    this.#server.close();
-    this.#server.closeIdleConnections();
+    // As a net.Server: http's own close() would close the idle ones at once.
+    NetServer.prototype.close.call(this.#server);
+    const graceEndsMs = performance.now() + idleGraceMs;
+    const sweep = setInterval(() => {
+      if (performance.now() >= graceEndsMs) this.#server.closeIdleConnections();
+    }, sweepMs);
     await closed;
+    clearInterval(sweep);
   }
 
   /** Ends every connection now. */
@@ -90,7 +103,10 @@ function answerClientError(error: NodeJS.ErrnoException, socket: Socket): void {
     socket.destroy();
     return;
   }
-  const { status, body } = clientErrorReply(error.code);
+  answerRaw(socket, clientErrorReply(error.code));
+}
+
+function answerRaw(socket: Socket, { status, body }: Reply): void {
   const text = jsonText(body);
   const head = [
     `HTTP/1.1 ${status} ${statusTexts[status] ?? 'Bad Request'}`,
