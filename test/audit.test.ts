@@ -1,7 +1,7 @@
 /** I8 re-checkable: the audit is clean on what was admitted, and names what has been changed since. */
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { rm, truncate } from 'node:fs/promises';
+import { access, rm, truncate } from 'node:fs/promises';
 import test from 'node:test';
 import pg from 'pg';
 import { audit } from '../src/audit/audit.ts';
@@ -251,6 +251,18 @@ test('an audit of the ledger alone needs no payload store, and says that payload
   const { exitCode, stdout } = await ledger.eds('audit', '--ledger-only');
   assert.equal(exitCode, 0);
   assert.match(stdout, /^payloads: not checked$/m);
+});
+
+test('a folder that is not there is no lost evidence: audit and payload get say so and make none', async (t) => {
+  await using ledger = await AuditedLedger.create(t, 'object');
+  const typo = `${ledger.directory}-typo`;
+  for (const command of [['audit'], ['payload', 'get', 'lift-01', '1']]) {
+    const { exitCode, stdout, stderr } = await ledger.eds(...command, '--store-dir', typo);
+    assert.equal(exitCode, 1);
+    assert.equal(stdout, '');
+    assert.match(stderr, /--store-dir: no such folder '[^']+-typo'/);
+  }
+  await assert.rejects(access(typo), { code: 'ENOENT' });
 });
 
 test('the evidence of an equivocation is verified: a made-up one is named', async (t) => {

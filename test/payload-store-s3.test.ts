@@ -195,6 +195,31 @@ faultTest('a store that stalls is Unavailable within the bound, and is used agai
   await assertHolds(store, await store.put(admitted), admitted);
 });
 
+for (const layout of payloadLayouts) {
+  test(`I7: a store that hangs keeps no caller longer than a put's deadline, however many wait (${layout})`, async () => {
+    await using proxy = await startS3FaultProxy('http://127.0.0.1:9');
+    proxy.inject(() => 'stall');
+    const credentials = { accessKeyId: 'any', secretAccessKey: 'any' };
+    const bounds = { putsMax: 4, attemptTimeoutMs: 300, deadlineMs: 600, putDeadlineMs: 1000 };
+    const { endpoint } = proxy;
+    // Eight fill a segment.
+    const payload = Buffer.alloc(250 * 1024);
+    await using store = openS3Store({ bucket: 'any', endpoint, credentials, forcePathStyle: true, layout, ...bounds });
+    const start = performance.now();
+    const answeredMs = await Promise.all(
+      Array.from({ length: 100 }, async (_, index) => {
+        const admitted = admittedRecord({ objectRef: `lift-01/${index}`, payload });
+        await assert.rejects(store.put(admitted), Unavailable);
+        return performance.now() - start;
+      }),
+    );
+    // A busy machine may notice late; without the bound the last round of puts would answer after several times that.
+    assert(Math.max(...answeredMs) < 2 * bounds.putDeadlineMs, `${Math.max(...answeredMs)} ms`);
+    const asked = new Set(proxy.seen.map((request) => request.split('?')[0]));
+    assert(asked.size <= 3 * bounds.putsMax, `${asked.size} puts were begun`);
+  });
+}
+
 faultTest('a store that refuses for good is asked once', async ({ proxy, open }) => {
   await using store = open();
   proxy.inject(() => 403);

@@ -4,7 +4,7 @@ import type { UnreferencedCopy } from '../audit/payload-pass.ts';
 import { ledgerConfig, storesConfig } from '../config.ts';
 import { type CommandFactory, command, example, Failure, type Io, option } from './command.ts';
 import { Progress } from './progress.ts';
-import { addStoreOptions, configOf, openPayloadArchive } from './store-options.ts';
+import { addStoreOptions, configOf, openPayloadReader } from './store-options.ts';
 
 type Options = { device?: string[]; ledgerOnly: boolean; listOrphans: boolean; json: boolean };
 
@@ -48,7 +48,7 @@ async function run({ ledger, payloads }: Stores, { device, listOrphans, json }: 
   const { ArchiveCopies } = await import('../payload-store/payload-copies.ts');
   const { audit } = await import('../audit/audit.ts');
   const { databaseUrl } = ledger;
-  await using archive = payloads && (await openPayloadArchive(payloads));
+  await using archive = payloads && (await openPayloadReader(payloads));
   await using snapshot = await PostgresSnapshot.open({ databaseUrl, deviceIds: device, signal: io.signal });
   if (device !== undefined) {
     const known = await snapshot.devices(device);

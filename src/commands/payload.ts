@@ -5,7 +5,7 @@ import { judgePayload } from '../record/judge.ts';
 import { ledgerIntegerMax } from '../record/record.ts';
 import { type CommandFactory, command, example, Failure, type Io, option } from './command.ts';
 import { withLedgerPool } from './ledger-pool.ts';
-import { addStoreOptions, configOf, openPayloadArchive } from './store-options.ts';
+import { addStoreOptions, configOf, openPayloadReader } from './store-options.ts';
 import { bigWholeNumber } from './values.ts';
 
 export const payload: CommandFactory = (io) =>
@@ -37,7 +37,7 @@ async function readPayload(
   const { PayloadMissing } = await import('../payload-store/blobs.ts');
   const stored = await withLedgerPool(ledger, 'edgesentry payload', (pool) => findRecord(pool, deviceId, sequence));
   if (stored === undefined) throw new Failure(`the ledger has no record of device=${deviceId} sequence=${sequence}`);
-  await using archive = await openPayloadArchive(payloads);
+  await using archive = await openPayloadReader(payloads);
   const bytes = await archive.read(stored.location).catch((error: unknown) => {
     if (error instanceof PayloadMissing)
       throw new Failure(`the payload of device=${deviceId} sequence=${sequence} is gone: ${error.message}`);

@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
 import { ConfigError, type PayloadStoreConfig, type RawConfig } from '../config.ts';
-import type { PayloadArchive } from '../payload-store/payload-archive.ts';
-import { option, UsageError } from './command.ts';
+import type { S3StoreOptions } from '../payload-store/open.ts';
+import type { PayloadArchive, PayloadReader } from '../payload-store/payload-archive.ts';
+import { Failure, option, UsageError } from './command.ts';
 
 /** Options are text here: config.ts checks them all together. */
 export function addLedgerOptions(command: Command): Command {
@@ -51,9 +52,25 @@ export function configOf<T>(command: Command, read: (raw: RawConfig) => T): T {
   }
 }
 
+/** For the service: it makes what is missing of a directory. */
 export async function openPayloadArchive(config: PayloadStoreConfig): Promise<PayloadArchive> {
   const { openDirectoryStore, openS3Store } = await import('../payload-store/open.ts');
   if (config.kind === 'directory') return openDirectoryStore(config);
+  return openS3Store(s3Options(config));
+}
+
+/** For who only reads: it changes nothing. @throws Failure when there is no such directory */
+export async function openPayloadReader(config: PayloadStoreConfig): Promise<PayloadReader> {
+  const { openDirectoryReader, openS3Store } = await import('../payload-store/open.ts');
+  if (config.kind === 's3') return openS3Store(s3Options(config));
+  const { directory } = config;
+  const reader = await openDirectoryReader(directory);
+  if (reader === undefined)
+    throw new Failure(`--store-dir: no such folder '${directory}': give the one that the service writes to`);
+  return reader;
+}
+
+function s3Options(config: Extract<PayloadStoreConfig, { kind: 's3' }>): S3StoreOptions {
   const { bucket, endpoint, region, forcePathStyle, layout } = config;
-  return openS3Store({ bucket, forcePathStyle, layout, ...(endpoint && { endpoint }), ...(region && { region }) });
+  return { bucket, forcePathStyle, layout, ...(endpoint && { endpoint }), ...(region && { region }) };
 }

@@ -14,14 +14,17 @@ export type BlobDescription = {
 
 export type ListedBlob = { readonly key: string; readonly bytes: number };
 
-/** Write-once objects by key, with the record beside the content: what the layouts need of S3 or of a directory. */
+/**
+ * Write-once objects by key, with the record beside the content: what the layouts need of S3 or of a directory. `endMs`
+ * bounds what goes over a network: past it, as of performance.now, the answer is Unavailable.
+ */
 export interface Blobs extends AsyncDisposable {
   /** Resolves once it knows the outcome for certain. Rejects with Unavailable when it does not. */
-  putOnce(key: string, content: Buffer, record: Buffer | undefined): Promise<PutOutcome>;
+  putOnce(key: string, content: Buffer, record: Buffer | undefined, endMs: number): Promise<PutOutcome>;
   /** Rejects with PayloadMissing, LookForbidden or Unavailable. */
-  read(location: PayloadLocation): Promise<Buffer>;
+  read(location: PayloadLocation, endMs?: number): Promise<Buffer>;
   /** Rejects with PayloadMissing, LookForbidden or Unavailable. */
-  describe(key: string): Promise<BlobDescription>;
+  describe(key: string, endMs?: number): Promise<BlobDescription>;
   /** In ascending order of the keys' UTF-8 bytes. */
   list(signal: AbortSignal): AsyncIterable<ListedBlob>;
   check(): Promise<void>;

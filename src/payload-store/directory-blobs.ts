@@ -5,7 +5,7 @@ import { dirname, join, resolve } from 'node:path';
 import { type PayloadLocation, Unavailable } from '../ingest/ports.ts';
 import { type BlobDescription, type Blobs, type ListedBlob, PayloadMissing, type PutOutcome } from './blobs.ts';
 import { DurableFolders } from './durable-folders.ts';
-import { encodeObject, type ObjectHead, readHead } from './object-file.ts';
+import { encodeHead, type ObjectHead, readHead } from './object-file.ts';
 import { keyOfEntry, pathOfKey } from './object-path.ts';
 
 /** No name of an object begins with a dot. */
@@ -26,6 +26,7 @@ export class DirectoryBlobs implements Blobs {
     this.#folders = new DurableFolders(root);
   }
 
+  /** For writing: makes the directory where there is none, and removes what a dead process left in it. */
   static async open(directory: string): Promise<DirectoryBlobs> {
     const blobs = new DirectoryBlobs(resolve(directory));
     await blobs.#guard('open the store', async () => {
@@ -35,6 +36,13 @@ export class DirectoryBlobs implements Blobs {
     return blobs;
   }
 
+  /** For reading: changes nothing. Undefined when there is no such directory. */
+  static async find(directory: string): Promise<DirectoryBlobs | undefined> {
+    const blobs = new DirectoryBlobs(resolve(directory));
+    const found = await blobs.#guard('open the store', () => stat(blobs.#root).catch(ignoreMissing));
+    return found?.isDirectory() ? blobs : undefined;
+  }
+
   putOnce(key: string, content: Buffer, record: Buffer | undefined): Promise<PutOutcome> {
     return this.#guard(`put ${key}`, async () => {
       const path = this.#path(key);
@@ -42,7 +50,7 @@ export class DirectoryBlobs implements Blobs {
       const folder = await this.#folders.get(dirname(path));
       let outcome: PutOutcome;
       try {
-        await writeDurably(temporary, encodeObject(key, content, record));
+        await writeDurably(temporary, encodeHead(key, record), content);
         outcome = await linkOnce(temporary, path);
       } catch (error) {
         await removeTemporary(temporary);
@@ -133,10 +141,16 @@ export class DirectoryBlobs implements Blobs {
   }
 }
 
-async function writeDurably(path: string, bytes: Buffer): Promise<void> {
+async function writeDurably(path: string, head: Buffer, content: Buffer): Promise<void> {
   await using file = await open(path, 'wx');
-  await file.writeFile(bytes);
+  const { bytesWritten } = await file.writev([head, content]);
+  const bytes = head.length + content.length;
+  if (bytesWritten < bytes) throw new Error(`${bytesWritten} of ${bytes} bytes were written: the disk may be full`);
   await file.sync();
+}
+
+function ignoreMissing(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') throw error;
 }
 
 async function linkOnce(from: string, to: string): Promise<PutOutcome> {

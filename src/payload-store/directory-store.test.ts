@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { test } from 'node:test';
@@ -7,7 +7,7 @@ import { Unavailable } from '../ingest/ports.ts';
 import { type ListedBlob, PayloadMissing } from './blobs.ts';
 import { DirectoryBlobs } from './directory-blobs.ts';
 import { admittedRecord } from './fixtures.ts';
-import { openDirectoryStore } from './open.ts';
+import { openDirectoryReader, openDirectoryStore } from './open.ts';
 import { type PayloadArchive, payloadLayouts } from './payload-archive.ts';
 
 async function temporaryDirectory(): Promise<{ path: string } & AsyncDisposable> {
@@ -102,6 +102,39 @@ test('a put leaves no temporary file, and what a dead process left long ago is r
   await utimes(join(leftovers, 'old'), new Date(0), new Date(0));
   await using _ = await openDirectoryStore({ directory: directory.path, layout: 'object' });
   assert.deepEqual(await readdir(leftovers), ['in-use']);
+});
+
+test('who only reads changes nothing, and is told when there is no such directory', async () => {
+  await using directory = await temporaryDirectory();
+  await using store = await openDirectoryStore({ directory: directory.path, layout: 'object' });
+  const admitted = admittedRecord({});
+  const location = await store.put(admitted);
+  const leftover = join(directory.path, '.tmp', 'old');
+  await writeFile(leftover, '');
+  await utimes(leftover, new Date(0), new Date(0));
+  await using reader = await openDirectoryReader(directory.path);
+  assert(reader !== undefined);
+  assert.deepEqual(await reader.read(location), admitted.payload);
+  assert.deepEqual(await reader.readStoredRecord(location), admitted.encoded);
+  assert.equal((await listed(reader)).length, 1);
+  assert.deepEqual(await readdir(join(directory.path, '.tmp')), ['old']);
+  for (const missing of [join(directory.path, 'typo'), join(leftover, 'below')])
+    assert.equal(await openDirectoryReader(missing), undefined);
+  assert.deepEqual((await readdir(directory.path)).sort(), ['.tmp', 'lift-01']);
+});
+
+test('a directory that cannot be made is Unavailable at once, not tried for ever', async () => {
+  await using directory = await temporaryDirectory();
+  await writeFile(join(directory.path, 'file'), '');
+  await symlink(join(directory.path, 'gone'), join(directory.path, 'link'));
+  await mkdir(join(directory.path, 'folder'));
+  for (const name of ['file', 'file/store', 'link/store', 'link'])
+    await assert.rejects(openDirectoryStore({ directory: join(directory.path, name), layout: 'object' }), Unavailable);
+  await using made = await openDirectoryStore({
+    directory: join(directory.path, 'folder', 'a', 'b'),
+    layout: 'object',
+  });
+  await made.check();
 });
 
 test('what is not there is told from what cannot be read', async () => {

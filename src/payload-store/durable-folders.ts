@@ -47,10 +47,18 @@ export class DurableFolders {
   }
 }
 
+/** One folder at a time: Node's recursive mkdir never ends where the parent exists and takes no folders, as /proc does. */
 async function makeRoot(path: string): Promise<void> {
-  const first = await mkdir(path, { recursive: true });
-  if (first === undefined) return;
-  for (let made = path; made.length >= first.length; made = dirname(made)) await syncFolder(dirname(made));
+  try {
+    await mkdir(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST') return;
+    if (code !== 'ENOENT') throw error;
+    await makeRoot(dirname(path));
+    await mkdir(path).catch(ignoreExisting);
+  }
+  await syncFolder(dirname(path));
 }
 
 async function syncFolder(path: string): Promise<void> {

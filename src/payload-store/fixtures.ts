@@ -1,4 +1,5 @@
 /** For the tests of this folder. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type AdmittedRecord, type PayloadLocation, Unavailable } from '../ingest/ports.ts';
 import { encodeRecord } from '../record/encoding.ts';
 import { blake3Hash } from '../record/hash.ts';
@@ -31,8 +32,11 @@ export function admittedRecord(wanted: {
 export class MemoryBlobs implements Blobs {
   writeOnly = false;
   failing = false;
+  /** Puts get no answer until their time is over. */
+  hanging = false;
   unusable: RegExp | undefined;
   runningMost = 0;
+  begun = 0;
   #running = 0;
   readonly #objects = new Map<string, { content: Buffer; record: Buffer | undefined }>();
 
@@ -50,10 +54,12 @@ export class MemoryBlobs implements Blobs {
     return counts.sort((a, b) => a - b);
   }
 
-  async putOnce(key: string, content: Buffer, record: Buffer | undefined): Promise<PutOutcome> {
+  async putOnce(key: string, content: Buffer, record: Buffer | undefined, endMs = Infinity): Promise<PutOutcome> {
     this.runningMost = Math.max(this.runningMost, ++this.#running);
-    await new Promise((resolve) => setImmediate(resolve));
+    this.begun++;
+    await (this.hanging ? sleep(endMs - performance.now()) : new Promise((resolve) => setImmediate(resolve)));
     this.#running--;
+    if (this.hanging) throw new Unavailable('payload_store', 'no answer');
     if (this.failing) throw new Unavailable('payload_store', 'out of order');
     if (this.unusable?.test(key)) return 'unusable';
     if (this.#objects.has(key)) return 'taken';

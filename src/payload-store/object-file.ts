@@ -12,9 +12,10 @@ const lineFeed = 0x0a;
 /** Above the longest line: a key of 1024 bytes in JSON and a record of 1.9 KB. */
 const headBytesMax = 8192;
 
-export function encodeObject(key: string, content: Buffer, record: Buffer | undefined): Buffer {
+/** What stands in front of the content. */
+export function encodeHead(key: string, record: Buffer | undefined): Buffer {
   const head = JSON.stringify({ key, record: record?.toString('base64url') });
-  return Buffer.concat([Buffer.from(`${magic}${head}\n`), content]);
+  return Buffer.from(`${magic}${head}\n`);
 }
 
 /** Undefined when the file is none of ours. */

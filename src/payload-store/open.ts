@@ -2,7 +2,7 @@ import type { PayloadStore } from '../ingest/ports.ts';
 import type { Blobs } from './blobs.ts';
 import { DirectoryBlobs } from './directory-blobs.ts';
 import { ObjectLayout } from './object-layout.ts';
-import { Archive, type PayloadArchive, type PayloadLayout } from './payload-archive.ts';
+import { Archive, type PayloadArchive, type PayloadLayout, type PayloadReader } from './payload-archive.ts';
 import { S3Blobs, type S3Options } from './s3-blobs.ts';
 import { SegmentLayout } from './segment-layout.ts';
 
@@ -10,6 +10,8 @@ export type LayoutOptions = {
   readonly layout: PayloadLayout;
   /** How many puts may run at once. What waits for its turn is bounded by the caller. */
   readonly putsMax?: number;
+  /** Of a put, its wait for its turn included. */
+  readonly putDeadlineMs?: number;
 };
 export type S3StoreOptions = S3Options & LayoutOptions;
 export type DirectoryStoreOptions = LayoutOptions & { readonly directory: string };
@@ -32,6 +34,17 @@ export async function openDirectoryStore(options: DirectoryStoreOptions): Promis
   return new Archive(blobs, layoutOver(blobs, options));
 }
 
-function layoutOver(blobs: Blobs, { layout, putsMax = putsMaxDefaults[layout] }: LayoutOptions): PayloadStore {
-  return layout === 'object' ? new ObjectLayout(blobs, putsMax) : new SegmentLayout(blobs, putsMax);
+/**
+ * The payloads of a directory for reading alone, of both layouts: nothing in it is made, removed or changed. Undefined
+ * when there is no such directory. Rejects with Unavailable when it cannot be looked at.
+ */
+export async function openDirectoryReader(directory: string): Promise<PayloadReader | undefined> {
+  const blobs = await DirectoryBlobs.find(directory);
+  return blobs && new Archive(blobs, layoutOver(blobs, { layout: 'object' }));
+}
+
+function layoutOver(blobs: Blobs, options: LayoutOptions): PayloadStore {
+  const { layout, putsMax = putsMaxDefaults[layout], putDeadlineMs } = options;
+  const Layout = layout === 'object' ? ObjectLayout : SegmentLayout;
+  return new Layout(blobs, putsMax, putDeadlineMs);
 }

@@ -6,8 +6,8 @@ import { readSegmentRecord } from './segment-layout.ts';
 export const payloadLayouts = ['object', 'segment'] as const;
 export type PayloadLayout = (typeof payloadLayouts)[number];
 
-/** The payload store as its readers see it: the auditor, `eds payload get` and the readiness probe. */
-export interface PayloadArchive extends PayloadStore, AsyncDisposable {
+/** The payload store as its readers see it: the auditor and `eds payload get`. */
+export interface PayloadReader extends AsyncDisposable {
   /** The bytes at the location. Rejects with PayloadMissing when there are no such bytes, Unavailable when ours failed. */
   read(location: PayloadLocation): Promise<Buffer>;
   /** The postcard encoding that is stored beside the payload, undefined where none is. Rejects as `read` does. */
@@ -17,6 +17,10 @@ export interface PayloadArchive extends PayloadStore, AsyncDisposable {
    * That an object is not listed does not mean that it is missing: MinIO leaves out `a/b` where `a` is an object too.
    */
   list(signal: AbortSignal): AsyncIterable<ListedBlob>;
+}
+
+/** The payload store as the service has it. */
+export interface PayloadArchive extends PayloadStore, PayloadReader {
   /** Resolves when the store can be reached; permission to write is enough. Rejects with Unavailable. */
   check(): Promise<void>;
 }

@@ -1,7 +1,7 @@
 import type { PayloadCopies, SegmentContent, StoredCopy, StoredObject } from '../audit/ports.ts';
 import type { PayloadLocation } from '../ingest/ports.ts';
 import { PayloadMissing } from './blobs.ts';
-import type { PayloadArchive } from './payload-archive.ts';
+import type { PayloadReader } from './payload-archive.ts';
 import { decodeSegment, SegmentError } from './segment-format.ts';
 
 /**
@@ -12,9 +12,9 @@ const copyBytesMax = 32 * 1024 * 1024;
 
 /** The archive as the audit reads it: what is missing or damaged is an answer, not a failure. */
 export class ArchiveCopies implements PayloadCopies {
-  readonly #archive: PayloadArchive;
+  readonly #archive: PayloadReader;
 
-  constructor(archive: PayloadArchive) {
+  constructor(archive: PayloadReader) {
     this.#archive = archive;
   }
 

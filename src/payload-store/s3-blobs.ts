@@ -31,13 +31,13 @@ export type S3Options = {
   readonly credentials?: { accessKeyId: string; secretAccessKey: string; sessionToken?: string };
   /** Of one request, its answer included. */
   readonly attemptTimeoutMs?: number;
-  /** Of an operation with all its retries: past it, it is Unavailable. */
+  /** Of an operation with all its retries: past it, or past the `endMs` of its caller, it is Unavailable. */
   readonly deadlineMs?: number;
 };
 
-/** Above the slowest put of a full segment (2 MiB) over 30 Mbit/s. */
+/** Above the slowest put of a full segment (2 MiB) over 10 Mbit/s. */
 const defaultAttemptTimeoutMs = 3_000;
-/** Three attempts that time out; well within what a load balancer waits for an answer (30 to 60 s). */
+/** Three attempts that time out; half of what a whole put has. */
 const defaultDeadlineMs = 10_000;
 /** A store in the same network answers SYN within milliseconds; a lost one is sent again after one second. */
 const connectionTimeoutMs = 1_500;
@@ -82,7 +82,7 @@ export class S3Blobs implements Blobs {
     });
   }
 
-  putOnce(key: string, content: Buffer, record: Buffer | undefined): Promise<PutOutcome> {
+  putOnce(key: string, content: Buffer, record: Buffer | undefined, endMs: number): Promise<PutOutcome> {
     const put = new PutObjectCommand({
       Bucket: this.#bucket,
       Key: key,
@@ -101,11 +101,12 @@ export class S3Blobs implements Blobs {
         if (fault.status === 412) return 'taken';
         return isUnusableName(fault) ? 'unusable' : undefined;
       },
+      endMs,
     });
   }
 
-  async read({ objectKey, offset, bytes }: PayloadLocation): Promise<Buffer> {
-    if (offset !== undefined && bytes === 0) return this.#readNothing(objectKey, offset);
+  async read({ objectKey, offset, bytes }: PayloadLocation, endMs?: number): Promise<Buffer> {
+    if (offset !== undefined && bytes === 0) return this.#readNothing(objectKey, offset, endMs);
     const range = offset === undefined ? {} : { Range: `bytes=${offset}-${offset + bytes - 1}` };
     const get = new GetObjectCommand({ Bucket: this.#bucket, Key: objectKey, ...range });
     return this.#request(`read ${this.#name(objectKey)}`, {
@@ -119,17 +120,18 @@ export class S3Blobs implements Blobs {
         throw new PayloadMissing(`${this.#name(objectKey)} has ${found} bytes at ${offset ?? 0}, not ${bytes}`);
       },
       answer: (fault) => this.#absence(objectKey, fault),
+      endMs,
     });
   }
 
   /** HTTP has no empty range. */
-  async #readNothing(key: string, offset: number): Promise<Buffer> {
-    const { bytes } = await this.describe(key);
+  async #readNothing(key: string, offset: number, endMs: number | undefined): Promise<Buffer> {
+    const { bytes } = await this.describe(key, endMs);
     if (offset > bytes) throw new PayloadMissing(`${this.#name(key)} has ${bytes} bytes, none at ${offset}`);
     return Buffer.alloc(0);
   }
 
-  describe(key: string): Promise<BlobDescription> {
+  describe(key: string, endMs?: number): Promise<BlobDescription> {
     const head = new HeadObjectCommand({ Bucket: this.#bucket, Key: key });
     return this.#request(`look at ${this.#name(key)}`, {
       send: async (abortSignal) => {
@@ -138,6 +140,7 @@ export class S3Blobs implements Blobs {
         return { bytes, record: record === undefined ? undefined : Buffer.from(record, 'base64url') };
       },
       answer: (fault) => this.#absence(key, fault),
+      endMs,
     });
   }
 
@@ -202,8 +205,11 @@ export class S3Blobs implements Blobs {
   }
 
   /** Sends until there is an answer, a fault that a retry cannot mend, or the deadline. Rejects with Unavailable. */
-  async #request<T>(what: string, { send, answer, deadlineMs = this.#deadlineMs }: Request<T>): Promise<T> {
-    const deadline = performance.now() + deadlineMs;
+  async #request<T>(
+    what: string,
+    { send, answer, deadlineMs = this.#deadlineMs, endMs = Infinity }: Request<T>,
+  ): Promise<T> {
+    const deadline = Math.min(performance.now() + deadlineMs, endMs);
     for (let attempt = 1; ; attempt++) {
       const leftMs = Math.max(1, Math.ceil(deadline - performance.now()));
       try {
@@ -234,4 +240,6 @@ type Request<T> = {
   /** The result, where the fault is one in truth; undefined where it is a failure. */
   readonly answer?: (fault: S3Fault) => T | undefined;
   readonly deadlineMs?: number;
+  /** As of performance.now. */
+  readonly endMs?: number | undefined;
 };
