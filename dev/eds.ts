@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 const main = join(import.meta.dirname, '../src/main.ts');
 /** As in the first line of src/main.ts: a young generation that does not grow by what passes through it. */
-const nodeFlags = ['--max-semi-space-size=8'];
+const nodeFlags = ['--max-semi-space-size=4'];
 /**
  * Of glibc's allocator: what is freed goes back to the system instead of staying in an arena a thread, and buffers the size
  * of a request's body never get there. See docs/operations.md, Memory.

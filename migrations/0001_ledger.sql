@@ -1,10 +1,11 @@
 -- The registry, the ledger and the operation log.
 -- Forward-only. Runs in one transaction, as the owner of the schema.
 
--- Append-only for everyone, the owner included.
+-- Append-only for everyone, the owner included. Its argument names the columns, where others may change.
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  RAISE EXCEPTION '% is append-only: % refused', TG_TABLE_NAME, TG_OP USING ERRCODE = 'restrict_violation';
+  RAISE EXCEPTION '% is append-only: % refused', TG_TABLE_NAME, TG_OP || coalesce(' of ' || TG_ARGV[0], '')
+    USING ERRCODE = 'restrict_violation';
 END $$;
 -- Partitions do not inherit a trigger on TRUNCATE, so each one needs its own.
 CREATE FUNCTION protect_from_truncate(tablename text) RETURNS void LANGUAGE plpgsql AS $$
@@ -54,6 +55,43 @@ BEGIN
   RETURN NULL;
 END $$;
 CREATE TRIGGER device_key_changed AFTER INSERT OR UPDATE ON device_keys FOR EACH ROW EXECUTE FUNCTION device_key_changed();
+
+-- Records are re-checked with the keys as of their acceptance, and there is no history of a key's times. So what they
+-- say of the past stays: neither may a record lose the key that it was accepted under, nor another gain one.
+CREATE FUNCTION keep_key_history() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+  -- Not the transaction's: it may have begun long ago.
+  moment timestamptz := statement_timestamp();
+  -- Clocks differ: a pod may count a key before we would. See planDevices.
+  begin_margin CONSTANT interval := '1 minute';
+  -- Half of the slack between a revocation and a commit in flight that the audit allows.
+  revoked_margin CONSTANT interval := '30 seconds';
+BEGIN
+  IF NEW.valid_from <> OLD.valid_from AND (OLD.valid_from <= moment + begin_margin OR NEW.valid_from < moment) THEN
+    RAISE EXCEPTION 'device_keys: valid_from can move only a minute before it comes, and not into the past'
+      USING ERRCODE = 'restrict_violation';
+  END IF;
+  IF NEW.valid_until IS DISTINCT FROM OLD.valid_until
+     AND (OLD.revoked_at IS NOT NULL OR OLD.valid_until <= moment OR NEW.valid_until < moment) THEN
+    RAISE EXCEPTION 'device_keys: valid_until can move only while the key counts, and not into the past'
+      USING ERRCODE = 'restrict_violation';
+  END IF;
+  IF NEW.revoked_at IS DISTINCT FROM OLD.revoked_at
+     AND (OLD.revoked_at IS NOT NULL OR NEW.revoked_at NOT BETWEEN moment - revoked_margin AND clock_timestamp()) THEN
+    RAISE EXCEPTION 'device_keys: revoked_at is set once, to clock_timestamp()' USING ERRCODE = 'restrict_violation';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER history_kept BEFORE UPDATE ON device_keys FOR EACH ROW EXECUTE FUNCTION keep_key_history();
+CREATE TRIGGER identity_kept BEFORE UPDATE ON device_keys FOR EACH ROW
+  WHEN ((NEW.id, NEW.device_id, NEW.public_key, NEW.scheme, NEW.created_at)
+        IS DISTINCT FROM (OLD.id, OLD.device_id, OLD.public_key, OLD.scheme, OLD.created_at))
+  EXECUTE FUNCTION refuse_change('id, device_id, public_key, scheme or created_at');
+CREATE TRIGGER identity_kept BEFORE UPDATE ON devices FOR EACH ROW
+  WHEN ((NEW.id, NEW.created_at) IS DISTINCT FROM (OLD.id, OLD.created_at))
+  EXECUTE FUNCTION refuse_change('id or created_at');
+CREATE TRIGGER append_only BEFORE DELETE ON devices FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only BEFORE DELETE ON device_keys FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 -- Partitioned by hash of the device: the only partitioning under which the fence below stays global.
 CREATE TABLE audit_records (
@@ -110,9 +148,10 @@ CREATE INDEX operation_logs_device ON operation_logs (device_id, created_at);
 CREATE TABLE operation_logs_default PARTITION OF operation_logs DEFAULT;
 
 -- Makes the partitions of this month and of `months_ahead` more. Runs as the owner, so that the service's role, which
--- may create nothing, can ask for it.
+-- may create nothing, can ask for it. A month that cannot be made is a warning and stays with the default partition: once
+-- that holds a row of the month, Postgres refuses it a partition of its own, and the months behind it must not wait.
 CREATE FUNCTION ensure_operation_log_partitions(months_ahead integer) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
   -- First day, in UTC whatever the session's time zone.
   month timestamp;
@@ -125,14 +164,21 @@ BEGIN
   FOR ahead IN 0..months_ahead LOOP
     month := date_trunc('month', now() AT TIME ZONE 'UTC') + make_interval(months => ahead);
     name := 'operation_logs_' || to_char(month, 'YYYY_MM');
-    IF to_regclass(quote_ident(name)) IS NULL THEN
+    CONTINUE WHEN to_regclass(format('%I.%I', current_schema(), name)) IS NOT NULL;
+    BEGIN
       -- Made apart and then attached: CREATE ... PARTITION OF would lock out every insert.
       EXECUTE format('CREATE TABLE %I (LIKE operation_logs INCLUDING ALL)', name);
       PERFORM protect_from_truncate(name);
       EXECUTE format('ALTER TABLE operation_logs ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', name,
                      month AT TIME ZONE 'UTC', (month + interval '1 month') AT TIME ZONE 'UTC');
-    END IF;
+    EXCEPTION WHEN OTHERS THEN
+      RAISE WARNING 'partition % not made: %', name, SQLERRM USING ERRCODE = SQLSTATE;
+    END;
   END LOOP;
+END $$;
+-- The schema's own tables and no others: a caller's temporary table would otherwise come first.
+DO $$ BEGIN
+  EXECUTE format('ALTER FUNCTION ensure_operation_log_partitions(integer) SET search_path = %I, pg_temp', current_schema());
 END $$;
 REVOKE ALL ON FUNCTION ensure_operation_log_partitions(integer) FROM PUBLIC;
 SELECT ensure_operation_log_partitions(3);
@@ -141,4 +187,5 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON audit_records FOR EACH ROW
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON operation_logs FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON equivocations FOR EACH ROW EXECUTE FUNCTION refuse_change();
 SELECT protect_from_truncate(name)
-FROM unnest(ARRAY['audit_records', 'operation_logs', 'operation_logs_default', 'equivocations']) AS name;
+FROM unnest(ARRAY['devices', 'device_keys', 'audit_records', 'operation_logs', 'operation_logs_default',
+                  'equivocations']) AS name;

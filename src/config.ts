@@ -1,4 +1,5 @@
 import { SourceAllowlist } from './ingest/source-allowlist.ts';
+import { deviceIdFault } from './record/device.ts';
 import { hexToBytes } from './record/hex.ts';
 import type { ObjectRefScope } from './record/judge.ts';
 import { signatureSchemes, type VerificationKey } from './record/signature.ts';
@@ -216,11 +217,13 @@ function databaseUrl(text: string): string {
 
 /** `ID=PUBKEY_HEX`, or `ID=SCHEME:PUBKEY_HEX`. */
 function initialDevice(text: string): InitialDevice {
-  const match = /^(.+)=(?:([a-z]+-v[12]):)?([0-9a-fA-F]{64})$/.exec(text);
+  const match = /^(.+)=(?:([a-z]+-v[12]):)?([0-9a-fA-F]{64})$/s.exec(text);
   const scheme = signatureSchemes.find((one) => one === (match?.[2] ?? 'payload-v1'));
   const publicKey = hexToBytes(match?.[3] ?? '');
   if (match?.[1] === undefined || scheme === undefined || publicKey === undefined)
     throw new RangeError(`must be ID=PUBKEY_HEX or ID=record-v2:PUBKEY_HEX, got '${text}'`);
+  const fault = deviceIdFault(match[1]);
+  if (fault !== undefined) throw new RangeError(`${JSON.stringify(match[1])}: ${fault}`);
   return { id: match[1], key: { scheme, publicKey } };
 }
 

@@ -204,8 +204,9 @@ test('verify-chain names the line, device and sequence of the first break, and w
     [[], [], /holds no record/],
   ] as const) {
     const stdin = lines.join('\n');
-    const { exitCode, stderr } = await eds(['verify-chain', '--records-file', '-', ...args], { stdin });
+    const { exitCode, stderr, stdout } = await eds(['verify-chain', '--records-file', '-', ...args], { stdin });
     assert.equal(exitCode, 1);
+    assert.doesNotMatch(stdout, /CHAIN_VALID/);
     assert.match(stderr, says);
   }
   const partial = await eds(['verify-chain', '--records-file', '-', '--partial', ...keys], {

@@ -143,6 +143,22 @@ test('what cannot be done leaves everything undone', async (t) => {
   );
 });
 
+test('no file makes an honest ledger broken: the times of a key that has counted stay', async (t) => {
+  const device = await registry(t);
+  await device(`register lift-01 --public-key ${first} --scheme payload-v1`);
+  const before = await listed(device);
+  const file = (times: string) => `devices: [{id: lift-01, keys: [{public_key: ${first}, ${times}}]}]`;
+  for (const dryRun of ['', ' --dry-run']) {
+    const past = 'valid_from: 2020-01-01T00:00:00Z, valid_until: 2020-01-02T00:00:00Z';
+    const { exitCode, stderr } = await device(`apply -f -${dryRun}`, file(past));
+    assert.equal(exitCode, 1);
+    assert.match(stderr, /leave valid_from out, it cannot move any more; .*valid_until cannot move into the past/);
+  }
+  assert.deepEqual(await listed(device), before);
+  const ends = await device('apply -f -', file('valid_until: 2099-01-02T00:00:00Z'));
+  assert.match(ends.stdout, /until none -> 2099-01-02T00:00:00.000Z\n1 change\n$/, ends.stderr);
+});
+
 test('what list prints as JSON is a file that apply finds nothing to do about', async (t) => {
   const device = await registry(t);
   await device('apply -f -', file);

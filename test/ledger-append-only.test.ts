@@ -48,6 +48,59 @@ test('nobody changes or removes a record, a log entry or evidence: not even the 
   for (const name of tables) assert.equal((await query(url, `SELECT FROM ${name}`)).length, 1, name);
 });
 
+const registered = `
+  INSERT INTO devices (id) VALUES ('lift-01'), ('lift-02');
+  INSERT INTO device_keys (device_id, public_key, scheme, valid_until)
+    VALUES ('lift-01', decode(repeat('01', 32), 'hex'), 'payload-v1', now() + interval '1 day')`;
+
+test('nobody takes a device or a key away, or gives it to another device', async (t) => {
+  const { url } = await createTestDatabase(t);
+  await query(url, registered);
+  for (const change of [
+    `DELETE FROM devices WHERE id = 'lift-02'`,
+    'DELETE FROM device_keys',
+    'TRUNCATE devices CASCADE',
+    'TRUNCATE device_keys',
+    `UPDATE devices SET id = 'lift-03' WHERE id = 'lift-02'`,
+    `UPDATE device_keys SET device_id = 'lift-02'`,
+    `UPDATE device_keys SET public_key = decode(repeat('02', 32), 'hex')`,
+    `UPDATE device_keys SET scheme = 'record-v2'`,
+    `UPDATE device_keys SET created_at = now()`,
+  ])
+    await assert.rejects(query(url, change), { code: '23001', message: /is append-only: .* refused/ }, change);
+});
+
+test('nobody changes what a key says of the past, and its future is free until it is revoked', async (t) => {
+  const { url } = await createTestDatabase(t);
+  await query(url, registered);
+  const set = (change: string) => query(url, `UPDATE device_keys SET ${change}`);
+  const refuses = (change: string) => assert.rejects(set(change), { code: '23001', message: /device_keys: / }, change);
+  await refuses(`valid_from = now() - interval '1 hour'`);
+  await refuses(`valid_from = now() + interval '1 hour'`);
+  await refuses(`valid_from = valid_from - interval '1 hour', valid_until = now() - interval '1 minute'`);
+  await refuses(`revoked_at = now() - interval '1 hour'`);
+  await refuses(`revoked_at = now() + interval '1 hour'`);
+  await set(`valid_until = NULL`);
+  await set(`valid_until = now() + interval '1 hour'`);
+  await set(`revoked_at = now()`);
+  await refuses(`revoked_at = NULL`);
+  await refuses(`revoked_at = now()`);
+  await refuses(`valid_until = NULL`);
+  // One whose time is still to come, and one whose time is over.
+  await query(
+    url,
+    `INSERT INTO device_keys (device_id, public_key, scheme, valid_from) VALUES
+       ('lift-02', decode(repeat('02', 32), 'hex'), 'payload-v1', now() + interval '1 day')`,
+    `UPDATE device_keys SET valid_from = now() + interval '1 hour' WHERE device_id = 'lift-02'`,
+    `UPDATE device_keys SET valid_from = clock_timestamp() WHERE device_id = 'lift-02'`,
+    `UPDATE device_keys SET valid_until = clock_timestamp() WHERE device_id = 'lift-02'`,
+  );
+  await assert.rejects(
+    query(url, `UPDATE device_keys SET valid_until = NULL WHERE device_id = 'lift-02'`),
+    /valid_until can move only while the key counts/,
+  );
+});
+
 test('every partition, of now and of the months to come, refuses TRUNCATE', async (t) => {
   const { url } = await createTestDatabase(t);
   const partitions = await query(
@@ -70,6 +123,38 @@ test("the operation log's retention is a DROP of its oldest month", async (t) =>
   assert.deepEqual(await query(url, 'SELECT tableoid::regclass::text AS name FROM operation_logs'), [
     { name: 'operation_logs_default' },
   ]);
+});
+
+const monthsMade = `SELECT relid::regclass::text AS name FROM pg_partition_tree('operation_logs') WHERE isleaf ORDER BY 1`;
+
+test('a month that the default partition has rows of already costs the later months nothing', async (t) => {
+  const { url } = await createTestDatabase(t);
+  await query(
+    url,
+    `INSERT INTO operation_logs (id, decision, device_id, sequence, message, created_at)
+     VALUES (gen_random_uuid(), 'Accepted', 'lift-01', 1, 'x', now() + interval '5 months')`,
+  );
+  const before = (await query(url, monthsMade)).length;
+  await query(url, 'SELECT ensure_operation_log_partitions(8)');
+  assert.equal((await query(url, monthsMade)).length, before + 4, 'months 4, 6, 7 and 8, and not 5');
+  assert.equal((await query(url, `SELECT FROM operation_logs_default`)).length, 1);
+});
+
+test("the service's role cannot turn the partitions' upkeep aside with tables of its own", async (t) => {
+  const { ownerUrl, serviceUrl } = await withServiceRole(t);
+  const [month] = await query(
+    ownerUrl,
+    `SELECT 'operation_logs_' || to_char(now() AT TIME ZONE 'UTC', 'YYYY_MM') AS name`,
+  );
+  const before = await query(ownerUrl, monthsMade);
+  await query(ownerUrl, `DROP TABLE ${month?.name}`);
+  await query(
+    serviceUrl,
+    `CREATE TEMPORARY TABLE ${month?.name} (n int)`,
+    'CREATE TEMPORARY TABLE operation_logs (n int)',
+    'SELECT ensure_operation_log_partitions(3)',
+  );
+  assert.deepEqual(await query(ownerUrl, monthsMade), before);
 });
 
 /** The test database's owner, and the service's role as `eds migrate --service-role` leaves it. */

@@ -190,6 +190,13 @@ test('what must not be registered is refused, naming the device and the way out'
     [() => db.registry.register('lift-01', key), /public key of device lift-01 was revoked: register a new one/],
     [() => db.registry.register('lift-02', smallOrder), /public key for device lift-02: .*small order/],
     [() => db.registry.register('records', newKey()), /device records: 'records' is reserved/],
+    [() => db.registry.register('a\tb', newKey()), /device a\tb: must not contain control characters/],
+    [() => db.registry.register('a'.repeat(300), newKey()), /has 300 bytes, at most 255 are allowed/],
+    [() => db.registry.register('lift-02', newKey(), 's'.repeat(256)), /site of device lift-02: has 256 bytes/],
+    [
+      () => db.registry.register('lift-02', { ...newKey(), validUntil: new Date(Date.now() - 1) }),
+      /public key for device lift-02 would end before it begins/,
+    ],
     [() => db.registry.register('a/../b', newKey()), /device a\/\.\.\/b: .*'\.\.'/],
     [() => db.registry.rotate('nobody', newKey(), 0), /device nobody is not registered/],
     [() => db.registry.revoke('lift-01'), /no such key that is not revoked already/],

@@ -27,7 +27,7 @@ export const deviceApply: CommandFactory = (io) => {
       const specs = parseDeviceFile((await readInput(file, '--file', io, fileBytesMax)).toString('utf8'), file);
       try {
         const plan = await withLedgerPool(config, 'edgesentry device', (pool) =>
-          applyDevices(pool, specs, { prune, dryRun, nowMs: Date.now() }),
+          applyDevices(pool, specs, { prune, dryRun }),
         );
         const count = plan.changes.length;
         const outcome = count === 0 ? 'nothing to change' : `${count} ${count === 1 ? 'change' : 'changes'}`;

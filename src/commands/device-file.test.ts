@@ -69,6 +69,16 @@ const wrong: readonly (readonly [what: string, text: string, message: RegExp])[]
   ],
   ['no id', 'devices:\n  - keys: []', /line 2: a device needs an id/],
   ['a reserved id', 'devices:\n  - {id: segments, keys: []}', /line 2: id 'segments': 'segments' is reserved/],
+  [
+    'an id that no record can have',
+    'devices:\n  - {id: "a\\tb", keys: []}',
+    /line 2: id 'a\tb': must not contain control/,
+  ],
+  [
+    'a site too long',
+    `devices:\n  - {id: a, site: ${'s'.repeat(256)}, keys: []}`,
+    /line 2: site has 256 bytes, at most 255/,
+  ],
   ['no keys', 'devices:\n  - id: a', /line 2: keys of device a must be a list/],
   [
     'a small-order key',

@@ -10,15 +10,13 @@ import {
   type YAMLMap,
 } from 'yaml';
 import type { DeviceSpec, KeySpec } from '../ledger/device-plan.ts';
-import { deviceIdFault } from '../record/device.ts';
-import { deviceIdBytesMax } from '../record/record.ts';
+import { deviceIdFault, siteFault } from '../record/device.ts';
 import { Failure, UsageError, type ValueParser } from './command.ts';
 import { isoTime } from './times.ts';
 import { publicKey, scheme } from './values.ts';
 
 /** Applied in one transaction, which must end well before the pods' re-read of changed devices looks back (60 s). */
 const devicesMax = 10_000;
-const siteBytesMax = 255;
 
 /**
  * The devices that a YAML or JSON file asks for. A field that is not known is refused: what is not understood must not
@@ -124,17 +122,14 @@ function isNull(node: Node): boolean {
 }
 
 const deviceId: ValueParser<string> = (text, name) => {
-  const bytes = Buffer.byteLength(text);
-  if (bytes === 0 || bytes > deviceIdBytesMax || text.includes('\0'))
-    throw new UsageError(`${name} must be 1 to ${deviceIdBytesMax} bytes without NUL`);
   const fault = deviceIdFault(text);
   if (fault !== undefined) throw new UsageError(`${name} '${text}': ${fault}`);
   return text;
 };
 
 const siteText: ValueParser<string> = (text, name) => {
-  if (Buffer.byteLength(text) > siteBytesMax || text.includes('\0'))
-    throw new UsageError(`${name} must be at most ${siteBytesMax} bytes without NUL`);
+  const fault = siteFault(text);
+  if (fault !== undefined) throw new UsageError(`${name} ${fault}`);
   return text;
 };
 

@@ -2,7 +2,7 @@ import type { RequestListener } from 'node:http';
 import packageJson from '../../package.json' with { type: 'json' };
 import type { ServiceConfig } from '../config.ts';
 import type { Ingest } from '../ingest/ingest.ts';
-import { drain } from '../lifecycle.ts';
+import { type DrainStep, drain } from '../lifecycle.ts';
 import { httpApp } from '../transport/http/app.ts';
 import { createOpsApp, type OpsOptions } from '../transport/http/ops-app.ts';
 import { listen } from '../transport/http/server.ts';
@@ -11,6 +11,9 @@ import type { Telemetry } from './telemetry.ts';
 
 /** What connections and background work may take to close once nothing is in flight. */
 const closeDeadlineMs = 3_000;
+
+/** How long a request may already be on its way on an idle connection: a round trip, generously. */
+const idleGraceMs = 500;
 
 export type HttpService = {
   readonly config: ServiceConfig;
@@ -24,7 +27,7 @@ export type HttpService = {
   readonly extendOps?: (ops: RequestListener) => RequestListener;
   /** Waited for before the ingest port opens; the probes answer by then. */
   readonly prepare?: () => Promise<void>;
-  /** Starts what runs beside the requests. Ends with the signal. */
+  /** Starts what runs beside the requests, before the ingest port opens. Ends with the signal. */
   readonly background: () => Promise<void>;
   /** Closes the stores, when nothing is in flight any more. */
   readonly close: () => Promise<void>;
@@ -38,28 +41,41 @@ export async function serveHttp(service: HttpService, signal: AbortSignal): Prom
   const draining = () => signal.aborted;
   const opsApp: RequestListener = createOpsApp({ checks, draining, metrics, onError });
   const ops = await listen(service.extendOps?.(opsApp) ?? opsApp, config.opsAddress);
+  const ports = [ops];
+  const steps: DrainStep[] = [
+    { name: 'stores', deadlineMs: closeDeadlineMs, run: () => service.close() },
+    { name: 'operations port', deadlineMs: closeDeadlineMs, run: () => ops.drain() },
+  ];
   await service.prepare?.();
-  const { allowedSources, trustedProxies, envelopeBytesMax } = config;
-  const { requestObserver: observer } = telemetry;
-  const stored = service.stored && { stored: service.stored };
-  const options = { ingest, allowedSources, trustedProxies, observer, envelopeBytesMax, draining, onError, ...stored };
-  const ingestPort = await listen(httpApp(options), config.ingestAddress);
-  logger.info({ ingest: ingestPort.address, ops: ops.address, version: packageJson.version }, 'listening');
-
-  const background = service.background();
-  if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+  // Told to stop meanwhile, there is nothing to take records for.
+  if (!signal.aborted) {
+    const background = service.background();
+    const { allowedSources, trustedProxies, envelopeBytesMax } = config;
+    const { requestObserver: observer } = telemetry;
+    const stored = service.stored && { stored: service.stored };
+    const options = {
+      ingest,
+      allowedSources,
+      trustedProxies,
+      observer,
+      envelopeBytesMax,
+      draining,
+      onError,
+      ...stored,
+    };
+    const ingestPort = await listen(httpApp(options), config.ingestAddress);
+    logger.info({ ingest: ingestPort.address, ops: ops.address, version: packageJson.version }, 'listening');
+    ports.push(ingestPort);
+    steps.unshift(
+      { name: 'requests in flight', deadlineMs: config.drainDeadlineMs, run: () => ingestPort.drain(idleGraceMs) },
+      { name: 'background work', deadlineMs: closeDeadlineMs, run: () => background },
+    );
+    if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+  }
 
   logger.info({ in_flight: ingest.recordsInFlight }, 'draining');
-  const clean = await drain(
-    [
-      { name: 'requests in flight', deadlineMs: config.drainDeadlineMs, run: () => ingestPort.drain() },
-      { name: 'background work', deadlineMs: closeDeadlineMs, run: () => background },
-      { name: 'stores', deadlineMs: closeDeadlineMs, run: () => service.close() },
-      { name: 'operations port', deadlineMs: closeDeadlineMs, run: () => ops.drain() },
-    ],
-    logger,
-  );
-  for (const port of [ingestPort, ops]) port.destroy();
+  const clean = await drain(steps, logger);
+  for (const port of ports) port.destroy();
   logger.info({ clean }, 'stopped');
   await telemetry[Symbol.asyncDispose]();
   if (!clean) throw new Failure('stopped, but not everything in time: see the log');

@@ -36,7 +36,11 @@ async function run(config: ServeConfig, io: Io): Promise<void> {
         { name: 'payload_store', check: () => archive.check() },
       ],
       metrics: telemetry.metrics,
-      prepare: () => service.registerDevices(config.devices, io.signal),
+      prepare: async () => {
+        await service.registerDevices(config.devices, io.signal);
+        // Before the first verdict: a row that no month takes would keep its month from ever getting a partition.
+        if (!io.signal.aborted) await ensureLogPartitions(pool).catch(onError);
+      },
       background: () => keepPartitions(() => ensureLogPartitions(pool), io.signal, onError),
       close: () => service.close(),
     },

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { InitialDevice, ServeConfig } from '../config.ts';
 import { Ingest } from '../ingest/ingest.ts';
 import { PostgresDeviceDirectory } from '../ledger/device-directory.ts';
-import { DeviceRegistry, RegistryError } from '../ledger/device-registry.ts';
+import { DeviceRegistry, isOutage } from '../ledger/device-registry.ts';
 import { PostgresLedger } from '../ledger/ledger.ts';
 import { connectionOptions, openPool } from '../ledger/pool.ts';
 import type { Environment } from '../telemetry/tracing.ts';
@@ -48,7 +48,7 @@ export async function openService(
     archive,
     ingest,
 
-    /** Waits for Postgres as long as `signal` allows. @throws Failure when a device cannot be registered */
+    /** Waits for Postgres and its schema as long as `signal` allows. @throws Failure when a device cannot be registered */
     async registerDevices(initial: readonly InitialDevice[], signal: AbortSignal): Promise<void> {
       const registry = new DeviceRegistry(pool);
       for (const { id, key } of initial) {
@@ -57,7 +57,7 @@ export async function openService(
             await registry.register(id, key);
             break;
           } catch (error) {
-            if (error instanceof RegistryError) throw new Failure(`--device: ${error.message}`);
+            if (!isOutage(error)) throw new Failure(`--device: ${(error as Error).message}`);
             logger.warn({ device_id: id, error }, 'device not registered yet');
             await sleep(registerRetryMs, undefined, { signal }).catch(() => {});
           }

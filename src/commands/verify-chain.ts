@@ -53,13 +53,14 @@ export const verifyChain: CommandFactory = (io) =>
     .action(async ({ recordsFile, device = [], partial, json }: Options) => {
       const verifier = new ChainVerifier({ keys: keysByDevice(device), partial });
       const found = await firstBreak(readRecords(recordsFile, io), verifier, new Progress(io.stderr));
+      const empty = found === undefined && verifier.chains.size === 0;
       if (json) io.stdout.write(`${JSON.stringify(jsonOutcome(verifier, found))}\n`);
-      else io.stdout.write(found ? 'CHAIN_BROKEN\n' : `CHAIN_VALID\n${summary(verifier.chains)}`);
+      else if (!empty) io.stdout.write(found ? 'CHAIN_BROKEN\n' : `CHAIN_VALID\n${summary(verifier.chains)}`);
       if (found)
         throw new Failure(
           `${found.place}: device=${found.deviceId} sequence=${found.sequence}: ${found.problem}: expected ${found.expected}, got ${found.actual}`,
         );
-      if (verifier.chains.size === 0) throw new Failure(`--records-file: '${recordsFile}' holds no record`);
+      if (empty) throw new Failure(`--records-file: '${recordsFile}' holds no record`);
     });
 
 function keysByDevice(devices: readonly DeviceKeyArgument[]): Map<string, VerificationKey[]> {

@@ -8,7 +8,6 @@ export type ApplyOptions = {
   readonly prune: boolean;
   /** Plan and change nothing. */
   readonly dryRun: boolean;
-  readonly nowMs: number;
 };
 
 /**
@@ -19,11 +18,19 @@ export function applyDevices(pool: pg.Pool, specs: readonly DeviceSpec[], option
   return inTransaction(pool, async (client) => {
     if (!options.dryRun) await client.query('LOCK TABLE devices IN EXCLUSIVE MODE');
     const { rows } = await client.query<DeviceRow>(`SELECT ${deviceColumns} FROM devices d ORDER BY d.id`);
-    const plan = planDevices(specs, rows.map(deviceFromRow), options);
+    const nowMs = await databaseNowMs(client);
+    const plan = planDevices(specs, rows.map(deviceFromRow), { prune: options.prune, nowMs });
     if (plan.problems.length > 0) throw new RegistryError(plan.problems.join('; '));
     if (!options.dryRun) for (const change of plan.changes) await apply(client, change);
     return plan;
   });
+}
+
+async function databaseNowMs(client: pg.ClientBase): Promise<number> {
+  const { rows } = await client.query<{ now: Date }>('SELECT clock_timestamp() AS now');
+  const [row] = rows;
+  if (row === undefined) throw new Error('SELECT clock_timestamp() answered no row');
+  return row.now.getTime();
 }
 
 async function apply(client: pg.ClientBase, change: DeviceChange): Promise<void> {
@@ -51,9 +58,12 @@ async function apply(client: pg.ClientBase, change: DeviceChange): Promise<void>
       return;
     }
     case 'set-validity': {
+      // To the millisecond it is the same time: set to that, it would move by microseconds.
       const { publicKey, scheme, validFromMs, validUntilMs } = change.key;
       await client.query(
-        `UPDATE device_keys SET valid_from = $4, valid_until = $5
+        `UPDATE device_keys SET
+           valid_from = CASE WHEN date_trunc('milliseconds', valid_from) = $4 THEN valid_from ELSE $4 END,
+           valid_until = CASE WHEN date_trunc('milliseconds', valid_until) = $5 THEN valid_until ELSE $5 END
          WHERE device_id = $1 AND public_key = $2 AND scheme = $3`,
         [change.id, publicKey, scheme, time(validFromMs), time(validUntilMs)],
       );

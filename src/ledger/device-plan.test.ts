@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { DeviceKey } from '../record/device.ts';
-import { type DeviceSpec, planDevices } from './device-plan.ts';
+import { type DeviceSpec, type KeySpec, planDevices } from './device-plan.ts';
 import type { RegisteredDevice } from './device-rows.ts';
 
 const nowMs = 1_800_000_000_000;
@@ -75,6 +75,31 @@ test('a validity that ends before it begins is refused, for a new key from now o
   const spec = (validUntilMs: number) => ({ id: 'new-01', keys: [{ ...named(1), validUntilMs }] });
   assert.match(plan([spec(nowMs)], []).problems.join(), /would end before it begins/);
   assert.deepEqual(plan([spec(nowMs + 1)], []).problems, []);
+});
+
+test('the times of a key that may have admitted records stay: the audit re-checks the past with them', () => {
+  const minute = 60_000;
+  const begun = key(1, { validFromMs: nowMs - minute, validUntilMs: nowMs + minute });
+  const soon = key(1, { validFromMs: nowMs + minute });
+  const later = key(1, { validFromMs: nowMs + minute + 1 });
+  const ended = key(1, { validUntilMs: nowMs });
+  const tries: readonly (readonly [DeviceKey, Partial<KeySpec>, RegExp | undefined])[] = [
+    [begun, { validFromMs: 0 }, /leave valid_from out, it cannot move any more/],
+    [begun, { validFromMs: nowMs + 1 }, /leave valid_from out/],
+    [begun, { validUntilMs: nowMs - 1 }, /valid_until cannot move into the past, to 2027-01-15T07:59:59.999Z: revoke/],
+    [begun, { validUntilMs: nowMs }, undefined],
+    [begun, { validUntilMs: null }, undefined],
+    [soon, { validFromMs: nowMs + 2 * minute }, /about to: leave valid_from out/],
+    [later, { validFromMs: nowMs - 1 }, /valid_from cannot move into the past/],
+    [later, { validFromMs: nowMs }, undefined],
+    [ended, { validUntilMs: null }, /has ended: valid_until cannot move any more, register a new key/],
+    [ended, { validUntilMs: nowMs + 1 }, /has ended/],
+  ];
+  for (const [before, times, problem] of tries) {
+    const { changes, problems } = plan([{ id: 'lift-01', keys: [{ ...named(1), ...times }] }], [registered([before])]);
+    if (problem === undefined) assert.deepEqual([changes.map(({ kind }) => kind), problems], [['set-validity'], []]);
+    else assert.match(problems.join(), problem, JSON.stringify(times));
+  }
 });
 
 test('no more current keys than the verifier tries; keys that have ended do not count', () => {

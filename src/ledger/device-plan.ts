@@ -41,8 +41,12 @@ export type DevicePlan = {
 export type PlanOptions = {
   /** Suspend devices and revoke keys that are not asked for. Nothing is ever deleted: records refer to it. */
   readonly prune: boolean;
+  /** By Postgres's clock, which judges the changes as well. */
   readonly nowMs: number;
 };
+
+/** A pod whose clock is ahead counts a key early: until then its beginning can move. The trigger on device_keys says the same. */
+const beginMarginMs = 60_000;
 
 /** What has to change in the registry so that it is as asked for. */
 export function planDevices(
@@ -123,13 +127,32 @@ class Planner implements DevicePlan {
     }
     if (before === undefined) this.changes.push({ id, kind: 'add-key', key });
     else {
-      if (!isSameTime(validFromMs, before.validFromMs) || !isSameTime(validUntilMs, before.validUntilMs)) {
-        const { scheme, publicKey } = key;
-        this.changes.push({ id, kind: 'set-validity', key: { scheme, publicKey, validFromMs, validUntilMs }, before });
-      }
+      const { scheme, publicKey } = key;
+      this.#planValidity(id, { scheme, publicKey, validFromMs, validUntilMs }, before);
       if (key.revoked) this.changes.push({ id, kind: 'revoke-key', key });
     }
     return !key.revoked && this.#lasts(validUntilMs);
+  }
+
+  /** Records are re-checked with the key's times as of their acceptance: what these say of the past has to stay. */
+  #planValidity(id: string, key: Validity, before: DeviceKey): void {
+    const movesFrom = !isSameTime(key.validFromMs, before.validFromMs);
+    const movesUntil = !isSameTime(key.validUntilMs, before.validUntilMs);
+    if (!movesFrom && !movesUntil) return;
+    const name = keyName(id, key);
+    if (movesFrom && before.validFromMs <= this.#nowMs + beginMarginMs)
+      this.problems.push(
+        `${name} counts since ${time(before.validFromMs)}, or is about to: leave valid_from out, it cannot move any more`,
+      );
+    else if (movesFrom && key.validFromMs < this.#nowMs)
+      this.problems.push(`${name}: valid_from cannot move into the past, to ${time(key.validFromMs)}`);
+    if (movesUntil && !this.#lasts(before.validUntilMs))
+      this.problems.push(`${name} has ended: valid_until cannot move any more, register a new key in its place`);
+    else if (movesUntil && key.validUntilMs !== undefined && key.validUntilMs < this.#nowMs)
+      this.problems.push(
+        `${name}: valid_until cannot move into the past, to ${time(key.validUntilMs)}: revoke the key, and it ends now`,
+      );
+    this.changes.push({ id, kind: 'set-validity', key, before });
   }
 
   #lasts(validUntilMs: number | undefined): boolean {
@@ -139,6 +162,8 @@ class Planner implements DevicePlan {
 
 const keyName = (id: string, { scheme, publicKey }: VerificationKey) =>
   `key ${id} ${scheme}:${publicKey.toString('hex')}`;
+
+const time = (ms: number) => new Date(ms).toISOString();
 
 function isSameKey(a: VerificationKey, b: VerificationKey): boolean {
   return a.scheme === b.scheme && a.publicKey.equals(b.publicKey);

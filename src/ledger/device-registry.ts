@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { deviceIdFault, keysPerDeviceMax } from '../record/device.ts';
+import { deviceIdFault, keysPerDeviceMax, siteFault } from '../record/device.ts';
 import { publicKeyFault } from '../record/public-key.ts';
 import type { VerificationKey } from '../record/signature.ts';
 import { type DeviceRow, deviceColumns, deviceFromRow, type RegisteredDevice } from './device-rows.ts';
@@ -14,6 +14,18 @@ export type NewKey = VerificationKey & {
   readonly validFrom?: Date | undefined;
   readonly validUntil?: Date | undefined;
 };
+
+/**
+ * SQLSTATE classes (PostgreSQL documentation, appendix A) of a Postgres that is starting, stopping or full, and of
+ * transactions that got in each other's way; and 42P01, a table that is not there before the schema is.
+ */
+const outages = /^(08|40|53|57|42P01)/;
+
+/** Whether the same may succeed later, with nothing but Postgres changed. What it did not answer, a connection lost. */
+export function isOutage(error: unknown): boolean {
+  if (error instanceof RegistryError) return false;
+  return !(error instanceof pg.DatabaseError) || outages.test(error.code ?? '');
+}
 
 /** Writes to the registry. Runs as the owner of the schema; pods only read. */
 export class DeviceRegistry {
@@ -38,6 +50,8 @@ export class DeviceRegistry {
   async register(id: string, key: NewKey, site?: string): Promise<void> {
     const fault = deviceIdFault(id);
     if (fault !== undefined) throw new RegistryError(`device ${id}: ${fault}`);
+    const siteProblem = site === undefined ? undefined : siteFault(site);
+    if (siteProblem !== undefined) throw new RegistryError(`site of device ${id}: ${siteProblem}`);
     // Looked at first, so that a service whose role may only read can be told of a device that is there already.
     const known = await this.find(id);
     if (known !== undefined && hasKey(known, key) && (site === undefined || known.site === site)) return;
@@ -107,11 +121,14 @@ async function lockDevice(client: pg.ClientBase, id: string): Promise<void> {
 async function addKey(client: pg.ClientBase, id: string, key: NewKey): Promise<void> {
   const fault = publicKeyFault(key.publicKey);
   if (fault !== undefined) throw new RegistryError(`public key for device ${id}: ${fault}`);
+  const { validFrom, validUntil } = key;
+  if (validUntil !== undefined && validUntil.getTime() <= (validFrom?.getTime() ?? Date.now()))
+    throw new RegistryError(`public key for device ${id} would end before it begins`);
   await lockDevice(client, id);
   await client.query(
     `INSERT INTO device_keys (device_id, public_key, scheme, valid_from, valid_until)
      VALUES ($1, $2, $3, coalesce($4, clock_timestamp()), $5) ON CONFLICT ON CONSTRAINT device_keys_once DO NOTHING`,
-    [id, key.publicKey, key.scheme, key.validFrom ?? null, key.validUntil ?? null],
+    [id, key.publicKey, key.scheme, validFrom ?? null, validUntil ?? null],
   );
   const { rows } = await client.query<{ revoked: boolean; current: string }>(
     `SELECT bool_or(revoked_at IS NOT NULL) FILTER (WHERE public_key = $2 AND scheme = $3) AS revoked,

@@ -1,4 +1,6 @@
+import { deviceIdBytesMax } from './record.ts';
 import type { VerificationKey } from './signature.ts';
+import { textFault } from './text.ts';
 
 /** A device as the registry knows it. */
 export type Device = {
@@ -23,23 +25,41 @@ export type DeviceKey = VerificationKey & {
 export const keysPerDeviceMax = 8;
 
 /**
+ * How long before its time a key counts already. The time is Postgres's, the moment is a pod's: to a pod whose clock is
+ * behind, a key registered just now lies in the future, and the device would be refused for good. Well under what the
+ * audit allows between the two clocks.
+ */
+export const earlyStartMs = 5_000;
+
+/**
  * Whether the key counted at `atMs`. `slackMs` widens the window at both ends, for a reader whose clock is not the one
- * that admitted the record.
+ * that admitted the record; at its start there is always `earlyStartMs`. At its end there is none: an ended key must not
+ * live longer.
  */
 export function keyCountsAt(key: DeviceKey, atMs: number, slackMs = 0): boolean {
   const endMs = Math.min(key.validUntilMs ?? Infinity, key.revokedAtMs ?? Infinity);
-  return key.validFromMs <= atMs + slackMs && atMs - slackMs < endMs;
+  return key.validFromMs <= atMs + Math.max(slackMs, earlyStartMs) && atMs - slackMs < endMs;
 }
 
 /**
- * Why a device must not be registered under this id, or undefined. The id is the prefix of its objects' keys:
- * `records` and `segments` are the service's own, and a part that a path would swallow could reach another device's.
+ * Why a device must not be registered under this id, or undefined: no record could name it, or, since the id is the
+ * prefix of its objects' keys, they would lie among others'. `records` and `segments` are the service's own, and a part that a path would swallow could reach another device's.
  */
 export function deviceIdFault(id: string): string | undefined {
+  const fault = textFault(id, deviceIdBytesMax);
+  if (fault !== undefined) return fault;
   const parts = id.split('/');
   if (parts[0] === 'records' || parts[0] === 'segments')
     return `'${parts[0]}' is reserved for the service's own objects`;
   if (parts.some((part) => part === '' || part === '.' || part === '..'))
     return "no empty part, no '.' and no '..' may stand between slashes";
   return undefined;
+}
+
+/** The registry's column. */
+const siteBytesMax = 255;
+
+/** Why a device must not be said to stand at this site, or undefined. None at all is told by leaving it out. */
+export function siteFault(site: string): string | undefined {
+  return site === '' ? undefined : textFault(site, siteBytesMax);
 }

@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { recordVectors, sampleRecord, vectorKey } from '../../test/vectors/records.ts';
-import type { Device, DeviceKey } from './device.ts';
+import { type Device, type DeviceKey, earlyStartMs } from './device.ts';
 import { judgeAuthor, judgeIdentity, judgeObjectRef, judgePayload } from './judge.ts';
 import { generateSigningKey } from './signing-key.ts';
 
 const key: DeviceKey = {
   scheme: 'payload-v1',
   publicKey: vectorKey.publicKey,
-  validFromMs: 1_000,
-  validUntilMs: 2_000,
+  validFromMs: 10_000,
+  validUntilMs: 20_000,
   revokedAtMs: undefined,
 };
 const device: Device = { id: 'lift-01', enabled: true, revision: 1n, keys: [key] };
@@ -29,19 +29,19 @@ test('a certificate speaks for its own device only, and none is needed where non
 });
 
 test('a device without a place in the registry, suspended, or without a key of its own gets nothing in', () => {
-  assert.equal(judgeAuthor(sampleRecord, device, 1_500), undefined);
-  assert.equal(judgeAuthor(sampleRecord, undefined, 1_500)?.code, 'unknown_device');
-  assert.equal(judgeAuthor(sampleRecord, { ...device, enabled: false }, 1_500)?.code, 'device_suspended');
-  assert.equal(judgeAuthor(sampleRecord, { ...device, keys: [] }, 1_500)?.code, 'invalid_signature');
+  assert.equal(judgeAuthor(sampleRecord, device, 15_000), undefined);
+  assert.equal(judgeAuthor(sampleRecord, undefined, 15_000)?.code, 'unknown_device');
+  assert.equal(judgeAuthor(sampleRecord, { ...device, enabled: false }, 15_000)?.code, 'device_suspended');
+  assert.equal(judgeAuthor(sampleRecord, { ...device, keys: [] }, 15_000)?.code, 'invalid_signature');
 });
 
 test('during a rotation either key will do, and outside its window a key proves nothing', () => {
   const other = { ...key, publicKey: generateSigningKey().publicKey };
-  assert.equal(judgeAuthor(sampleRecord, { ...device, keys: [other, key] }, 1_500), undefined);
-  assert.equal(judgeAuthor(sampleRecord, { ...device, keys: [other] }, 1_500)?.code, 'invalid_signature');
-  for (const atMs of [999, 2_000]) {
+  assert.equal(judgeAuthor(sampleRecord, { ...device, keys: [other, key] }, 15_000), undefined);
+  assert.equal(judgeAuthor(sampleRecord, { ...device, keys: [other] }, 15_000)?.code, 'invalid_signature');
+  for (const atMs of [9_999 - earlyStartMs, 20_000]) {
     assert.equal(judgeAuthor(sampleRecord, device, atMs)?.code, 'invalid_signature');
-    assert.equal(judgeAuthor(sampleRecord, device, atMs, 1), undefined);
+    assert.equal(judgeAuthor(sampleRecord, device, atMs, earlyStartMs + 1), undefined);
   }
 });
 

@@ -9,6 +9,7 @@ import {
   objectRefBytesMax,
   signatureBytes,
 } from './record.ts';
+import { textFault } from './text.ts';
 
 /** Why a text is no envelope or record: `code` as in rejection.ts, `message` naming the field and the way out. */
 export class ParseError extends Error {
@@ -133,11 +134,8 @@ class Fields {
 
 function text(value: JsonValue, field: string, bytesMax: number): string {
   if (typeof value !== 'string') throw invalid(`${field} must be text`);
-  if (value === '') throw invalid(`${field} must not be empty`);
-  const valueBytes = Buffer.byteLength(value);
-  if (valueBytes > bytesMax) throw invalid(`${field} has ${valueBytes} bytes, at most ${bytesMax} are allowed`);
-  // NUL cannot be stored by Postgres; the other control characters have no place in a name or a key.
-  if (/[\u0000-\u001f\u007f]/.test(value)) throw invalid(`${field} must not contain control characters`);
+  const fault = textFault(value, bytesMax);
+  if (fault !== undefined) throw invalid(`${field} ${fault}`);
   // A copy: a slice of the body would keep all of it in memory for as long as a cache remembers the name.
   return Buffer.from(value).toString();
 }
