@@ -137,7 +137,7 @@ test('a client that closes its side too early loses the answer at most: sending 
   assert.equal(await recordCount(service.pool, 'lift-01'), 1);
 });
 
-test('bodies that are being read have a bound together: past it the next is told to come later, and then it may', async (t) => {
+test('I7 bounded: bodies that are being read have a bound together: past it the next is told to come later, and then it may', async (t) => {
   const mebibyte = 1024 * 1024;
   await using service = await startService(t, { envelopeBytesMax: 32 * mebibyte });
   const device = await service.device('lift-01');

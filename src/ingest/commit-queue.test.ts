@@ -138,7 +138,7 @@ test('a commit of unknown outcome is looked up: committed where this very record
   assert.equal(await logged, 'ledger_unavailable');
 });
 
-test('a ledger that is away refuses nobody for good, and the next statement is made all the same', async () => {
+test('I6 ours-or-theirs: a ledger that is away refuses nobody for good, and the next statement is made all the same', async () => {
   let away = true;
   const { queue } = queueOver(async (batch) => {
     if (away) throw new Unavailable('ledger', 'away');

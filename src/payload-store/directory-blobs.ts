@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { constants, type Dirent } from 'node:fs';
-import { access, type FileHandle, link, open, readdir, stat, unlink } from 'node:fs/promises';
+import { access, type FileHandle, open, readdir, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { type PayloadLocation, Unavailable } from '../ingest/ports.ts';
 import { type BlobDescription, type Blobs, type ListedBlob, PayloadMissing, type PutOutcome } from './blobs.ts';
+import { link, unlink, writeDurably } from './durable-file.ts';
 import { DurableFolders } from './durable-folders.ts';
 import { encodeHead, type ObjectHead, readHead } from './object-file.ts';
 import { keyOfEntry, pathOfKey } from './object-path.ts';
@@ -50,7 +51,7 @@ export class DirectoryBlobs implements Blobs {
       const folder = await this.#folders.get(dirname(path));
       let outcome: PutOutcome;
       try {
-        await writeDurably(temporary, encodeHead(key, record), content);
+        await writeDurably(temporary, [encodeHead(key, record), content]);
         outcome = await linkOnce(temporary, path);
       } catch (error) {
         await removeTemporary(temporary);
@@ -139,14 +140,6 @@ export class DirectoryBlobs implements Blobs {
       throw new Unavailable('payload_store', `cannot ${what} in ${this.#root}: ${error.message}`, { cause: error });
     }
   }
-}
-
-async function writeDurably(path: string, head: Buffer, content: Buffer): Promise<void> {
-  await using file = await open(path, 'wx');
-  const { bytesWritten } = await file.writev([head, content]);
-  const bytes = head.length + content.length;
-  if (bytesWritten < bytes) throw new Error(`${bytesWritten} of ${bytes} bytes were written: the disk may be full`);
-  await file.sync();
 }
 
 function ignoreMissing(error: NodeJS.ErrnoException): undefined {

@@ -1,6 +1,7 @@
-import { mkdir, open } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Batcher } from '../ingest/batcher.ts';
+import { syncFolder } from './durable-file.ts';
 
 /** A folder that exists durably. */
 export type DurableFolder = {
@@ -59,11 +60,6 @@ async function makeRoot(path: string): Promise<void> {
     await mkdir(path).catch(ignoreExisting);
   }
   await syncFolder(dirname(path));
-}
-
-async function syncFolder(path: string): Promise<void> {
-  await using folder = await open(path, 'r');
-  await folder.sync();
 }
 
 function sharedSync(path: string): DurableFolder {
