@@ -45,7 +45,7 @@ export async function measureFloor(databaseUrl: string, device: string, payloadB
       const records = Array.from({ length: rowsPerCommit }, (): ProposedRecord => {
         const { record } = chain.next(payload, { timestampMs: 1n, objectRef: `${device}/x` });
         const location = { objectKey: `segments/bench/${device}`, offset: 0, bytes: payloadBytes };
-        return { decisionId: randomUUID(), record, recordHash: recordHash(record), location };
+        return { decisionId: randomUUID(), record, recordHash: recordHash(record), location, clockSkewMs: undefined };
       });
       await ledger.commit({ runs: [{ deviceId: device, revision, records }], rejections: [] });
     });

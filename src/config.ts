@@ -1,19 +1,20 @@
-import { SourceAllowlist } from './ingest/source-allowlist.ts';
-import { deviceIdFault } from './record/device.ts';
-import { hexToBytes } from './record/hex.ts';
+import {
+  type Address,
+  address,
+  allowlist,
+  databaseUrl,
+  httpUrl,
+  type InitialDevice,
+  initialDevice,
+  oneOf,
+  path,
+  rate,
+  wholeNumber,
+} from './config/parsers.ts';
+import { parsed, type RawConfig, type Values } from './config/values.ts';
+import type { RateLimitsOptions } from './ingest/rate-limits.ts';
+import type { SourceAllowlist } from './ingest/source-allowlist.ts';
 import type { ObjectRefScope } from './record/judge.ts';
-import { signatureSchemes, type VerificationKey } from './record/signature.ts';
-
-/** Everything that is wrong with a configuration, not just the first thing. */
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError';
-  constructor(problems: readonly string[]) {
-    super(problems.join('; '));
-  }
-}
-
-/** What the command line and the environment said, by flag; nothing is checked yet. */
-export type RawConfig = Readonly<Record<string, string | boolean | readonly string[] | undefined>>;
 
 export type LedgerConfig = {
   readonly databaseUrl: string;
@@ -32,15 +33,17 @@ export type PayloadStoreConfig = { readonly layout: 'object' | 'segment' } & (
     }
 );
 
-export type Address = { readonly host: string; readonly port: number };
-export type InitialDevice = { readonly id: string; readonly key: VerificationKey };
-
 /** Of every service that takes records over HTTP. */
 export type ServiceConfig = {
   readonly ingestAddress: Address;
   readonly opsAddress: Address;
   readonly allowedSources: SourceAllowlist;
   readonly trustedProxies: SourceAllowlist;
+  /** Load balancers that say by PROXY protocol whom they speak for. */
+  readonly proxyProtocolFrom: SourceAllowlist;
+  readonly connectionsPerSourceMax: number;
+  readonly limits: Omit<RateLimitsOptions, 'now'>;
+  readonly clockSkewMaxMs: number;
   readonly devices: readonly InitialDevice[];
   readonly objectRefScope: ObjectRefScope;
   /** One envelope as JSON: its payload in hex and room for the record. */
@@ -50,6 +53,16 @@ export type ServiceConfig = {
 };
 
 export type ServeConfig = ServiceConfig & { readonly ledger: LedgerConfig; readonly payloads: PayloadStoreConfig };
+
+export type TlsConfig = {
+  readonly certFile: string;
+  readonly keyFile: string;
+  readonly clients:
+    | { readonly auth: 'required' | 'optional'; readonly caFile: string; readonly crlFile: string | undefined }
+    | undefined;
+};
+
+export type ServeTlsConfig = ServeConfig & { readonly tls: TlsConfig };
 
 export type RelayConfig = ServiceConfig & {
   /** The centre. */
@@ -82,11 +95,12 @@ export function payloadStoreConfig(raw: RawConfig): PayloadStoreConfig {
 
 /** @throws ConfigError */
 export function serveConfig(raw: RawConfig): ServeConfig {
-  return parsed(raw, (values) => ({
-    ledger: readLedger(values),
-    payloads: readPayloadStore(values),
-    ...readService(values),
-  }));
+  return parsed(raw, readServe);
+}
+
+/** @throws ConfigError */
+export function serveTlsConfig(raw: RawConfig): ServeTlsConfig {
+  return parsed(raw, (values) => ({ ...readServe(values), tls: readTls(values) }));
 }
 
 /** @throws ConfigError */
@@ -99,18 +113,47 @@ export function relayConfig(raw: RawConfig): RelayConfig {
   }));
 }
 
+function readServe(values: Values): ServeConfig {
+  return { ledger: readLedger(values), payloads: readPayloadStore(values), ...readService(values) };
+}
+
 function readService(values: Values): ServiceConfig {
   return {
     ingestAddress: values.read('addr', address),
     opsAddress: values.read('ops-addr', address),
     allowedSources: values.read('allowed-sources', allowlist),
     trustedProxies: values.read('trusted-proxies', allowlist),
+    proxyProtocolFrom: values.read('proxy-protocol-from', allowlist),
+    connectionsPerSourceMax: values.read('connections-per-source-max', wholeNumber(1, 10_000)),
+    limits: {
+      source: values.read('limit-source', rate),
+      device: values.read('limit-device', rate),
+      pod: values.read('limit-pod', rate),
+      refused: values.read('limit-refused', rate),
+    },
+    clockSkewMaxMs: 1000 * values.read('clock-skew-seconds-max', wholeNumber(0, 1_000_000_000)),
     devices: values.list('device').map((text) => values.parse('device', text, initialDevice)),
     objectRefScope: values.read('object-ref-scope', oneOf(['device', 'any'])),
     envelopeBytesMax: 2 * values.read('payload-bytes-max', wholeNumber(1, 16 * 1024 * 1024)) + recordJsonBytesMax,
     drainDeadlineMs: 1000 * values.read('drain-seconds', wholeNumber(1, 3600)),
     logLevel: values.read('log-level', oneOf(logLevels)),
   };
+}
+
+function readTls(values: Values): TlsConfig {
+  const certFile = values.read('tls-cert', path);
+  const keyFile = values.read('tls-key', path);
+  const caFile = values.optional('tls-client-ca');
+  const auth = values.optional('tls-client-auth');
+  const crlFile = values.optional('tls-client-crl');
+  if (caFile === undefined) {
+    // Said without a CA, nobody could pass, or everybody would: neither can be meant.
+    if (auth !== undefined) values.problem('--tls-client-auth needs --tls-client-ca');
+    if (crlFile !== undefined) values.problem('--tls-client-crl needs --tls-client-ca');
+    return { certFile, keyFile, clients: undefined };
+  }
+  const clientAuth = values.parse('tls-client-auth', auth ?? 'required', oneOf(['required', 'optional']));
+  return { certFile, keyFile, clients: { auth: clientAuth, caFile, crlFile } };
 }
 
 function readLedger(values: Values): LedgerConfig {
@@ -135,122 +178,5 @@ function readPayloadStore(values: Values): PayloadStoreConfig {
     endpoint: endpoint && values.parse('s3-endpoint', endpoint, httpUrl),
     region: values.optional('s3-region'),
     forcePathStyle: values.flag('s3-force-path-style'),
-  };
-}
-
-/** @throws ConfigError with the problems of every value that was read */
-function parsed<T extends object>(raw: RawConfig, read: (values: Values) => T): T {
-  const values = new Values(raw);
-  const config = read(values);
-  if (values.problems.length > 0) throw new ConfigError(values.problems);
-  return Object.freeze(config);
-}
-
-/** Throws RangeError, whose message follows the flag's name: `--addr must be ...`. */
-type Parser<T> = (text: string) => T;
-
-class Values {
-  readonly problems: string[] = [];
-  readonly #raw: RawConfig;
-
-  constructor(raw: RawConfig) {
-    this.#raw = raw;
-  }
-
-  problem(text: string): void {
-    this.problems.push(text);
-  }
-
-  optional(flag: string): string | undefined {
-    const value = this.#raw[flag];
-    return typeof value === 'string' && value !== '' ? value : undefined;
-  }
-
-  list(flag: string): readonly string[] {
-    const value = this.#raw[flag];
-    return Array.isArray(value) ? value : [];
-  }
-
-  flag(flag: string): boolean {
-    return this.#raw[flag] === true;
-  }
-
-  read<T>(flag: string, parser: Parser<T>): T {
-    return this.parse(flag, this.optional(flag) ?? '', parser);
-  }
-
-  /** On a problem the result is not used: parsed() throws. */
-  parse<T>(flag: string, text: string, parser: Parser<T>): T {
-    try {
-      return parser(text);
-    } catch (error) {
-      if (!(error instanceof RangeError)) throw error;
-      this.problem(`--${flag} ${error.message}`);
-      return undefined as T;
-    }
-  }
-}
-
-/** `host:port`, `[v6]:port` or `:port`. */
-function address(text: string): Address {
-  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]*)):(\d{1,5})$/.exec(text);
-  const port = Number(match?.[3]);
-  if (match === null || port > 65_535) throw new RangeError(`must be HOST:PORT or [IPV6]:PORT, got '${text}'`);
-  return { host: match[1] ?? (match[2] || '0.0.0.0'), port };
-}
-
-function allowlist(text: string): SourceAllowlist {
-  const entries = text.split(',').map((entry) => entry.trim());
-  try {
-    return new SourceAllowlist(entries.filter((entry) => entry !== ''));
-  } catch (error) {
-    throw new RangeError(`must be addresses and CIDR blocks with commas: ${(error as Error).message}`);
-  }
-}
-
-/** Never repeats what was given: it holds a password. */
-function databaseUrl(text: string): string {
-  if (!/^postgres(ql)?:\/\//.test(text))
-    throw new RangeError('(or DATABASE_URL) must be postgres://USER:PASSWORD@HOST:PORT/DATABASE');
-  return text;
-}
-
-/** `ID=PUBKEY_HEX`, or `ID=SCHEME:PUBKEY_HEX`. */
-function initialDevice(text: string): InitialDevice {
-  const match = /^(.+)=(?:([a-z]+-v[12]):)?([0-9a-fA-F]{64})$/s.exec(text);
-  const scheme = signatureSchemes.find((one) => one === (match?.[2] ?? 'payload-v1'));
-  const publicKey = hexToBytes(match?.[3] ?? '');
-  if (match?.[1] === undefined || scheme === undefined || publicKey === undefined)
-    throw new RangeError(`must be ID=PUBKEY_HEX or ID=record-v2:PUBKEY_HEX, got '${text}'`);
-  const fault = deviceIdFault(match[1]);
-  if (fault !== undefined) throw new RangeError(`${JSON.stringify(match[1])}: ${fault}`);
-  return { id: match[1], key: { scheme, publicKey } };
-}
-
-function path(text: string): string {
-  if (text === '') throw new RangeError('must name a directory');
-  return text;
-}
-
-function httpUrl(text: string): string {
-  if (!/^https?:$/.test(URL.parse(text)?.protocol ?? ''))
-    throw new RangeError(`must be an http(s) address, got '${text}'`);
-  return text;
-}
-
-function wholeNumber(least: number, most: number): Parser<number> {
-  return (text) => {
-    const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
-    if (!(value >= least && value <= most))
-      throw new RangeError(`must be a whole number from ${least} to ${most}, got '${text}'`);
-    return value;
-  };
-}
-
-function oneOf<const T extends string>(choices: readonly T[]): Parser<T> {
-  return (text) => {
-    const choice = choices.find((one) => one === text);
-    if (choice === undefined) throw new RangeError(`must be ${choices.join(' or ')}, got '${text}'`);
-    return choice;
   };
 }

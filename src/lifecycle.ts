@@ -5,6 +5,11 @@ const stopSignals = ['SIGTERM', 'SIGINT'] as const;
 export type SignalTrap = Disposable & {
   /** Aborted by the first SIGTERM or SIGINT; the reason is the signal's name. */
   readonly signal: AbortSignal;
+  /**
+   * Calls `listener` at each SIGHUP, which asks a service to read its files again. Until somebody listens, SIGHUP ends the
+   * process, as it should where a terminal closes on a command that runs once. A service without such files listens too.
+   */
+  onReload(listener: () => void): Disposable;
 };
 
 /**
@@ -20,6 +25,11 @@ export function trapSignals(): SignalTrap {
   for (const name of stopSignals) process.on(name, onSignal);
   return {
     signal: controller.signal,
+    onReload(listener) {
+      const onHangup = () => listener();
+      process.on('SIGHUP', onHangup);
+      return { [Symbol.dispose]: () => void process.off('SIGHUP', onHangup) };
+    },
     [Symbol.dispose]() {
       for (const name of stopSignals) process.off(name, onSignal);
     },

@@ -17,4 +17,5 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 });
 const { stdin, stdout, stderr, env } = process;
 // Not left to an empty event loop: an exporter's retry or a pooled connection would keep it turning after the drain.
-process.exit(await run(process.argv.slice(2), { stdin, stdout, stderr, env, signal: trap.signal }));
+const { signal, onReload } = trap;
+process.exit(await run(process.argv.slice(2), { stdin, stdout, stderr, env, signal, onReload }));

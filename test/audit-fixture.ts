@@ -82,7 +82,13 @@ export class AuditedLedger implements AsyncDisposable {
           recordHash: recordHash(envelope.record),
         };
         const location = await this.#archive.put(one);
-        return { decisionId: randomUUID(), record: one.record, recordHash: one.recordHash, location };
+        return {
+          decisionId: randomUUID(),
+          record: one.record,
+          recordHash: one.recordHash,
+          location,
+          clockSkewMs: undefined,
+        };
       }),
     );
   }

@@ -217,6 +217,42 @@ test('what is committed while the audit runs gives no false break', async (t) =>
   assert.equal(report.payloads?.unreferenced, 3);
 });
 
+test('the audit counts every refusal, those that share a row as well, and the records whose clock was off', async (t) => {
+  await using ledger = await AuditedLedger.create(t, 'object');
+  const refused = {
+    sequence: 0n,
+    code: 'unknown_device',
+    message: 'x',
+    source: '192.0.2.7',
+    evidence: undefined,
+  } as const;
+  await ledger.commit(
+    [],
+    [
+      { ...refused, decisionId: randomUUID(), deviceId: '', count: 4_000 },
+      { ...refused, decisionId: randomUUID(), deviceId: 'lift-01', count: 1 },
+    ],
+  );
+  await ledger.tamper(`UPDATE audit_records SET clock_skew_ms = -400000 WHERE ${place(2)}`);
+  const { signal } = new AbortController();
+  const { databaseUrl } = ledger;
+  const report = async (deviceIds?: readonly string[]) => {
+    await using snapshot = await PostgresSnapshot.open({ databaseUrl, deviceIds, signal });
+    const unheard = { onProgress: () => {}, onUnreferenced: () => {} };
+    return await audit({
+      ledger: snapshot,
+      copies: undefined,
+      allDevices: deviceIds === undefined,
+      ...unheard,
+      signal,
+    });
+  };
+  const { rejectedDecisions, clockSkewed } = await report();
+  assert.deepEqual({ rejectedDecisions, clockSkewed }, { rejectedDecisions: 4_001, clockSkewed: 1 });
+  assert.equal((await report(['lift-01'])).rejectedDecisions, 1);
+  assert.equal((await report(['gate-07'])).clockSkewed, 0);
+});
+
 test('a device suspended or a key revoked after the fact leaves its records valid', async (t) => {
   await using ledger = await AuditedLedger.create(t, 'object');
   await ledger.eds('device', 'suspend', 'lift-01');
@@ -278,6 +314,8 @@ test('the evidence of an equivocation is verified: a made-up one is named', asyn
     sequence: 1n,
     code: 'equivocation',
     message: 'duplicate record',
+    source: undefined,
+    count: 1,
     evidence: { encoded: encodeRecord(record), recordHash: recordHash(record) },
   } as const;
   await ledger.commit(first, [rejection]);

@@ -1,23 +1,33 @@
 /** `eds device` against a real registry. */
 import assert from 'node:assert/strict';
+import { hostname, userInfo } from 'node:os';
 import test, { type TestContext } from 'node:test';
+import { formatEnrolment } from '../src/record/enrolment.ts';
+import { provePossession } from '../src/record/possession.ts';
 import { type CommandLineResult, eds } from './support/command-line.ts';
 import { createTestDatabase } from './support/postgres.ts';
-import { keyVectors } from './vectors/records.ts';
+import { keyVectors, vectorKey } from './vectors/records.ts';
 
 const [first = '', second = ''] = keyVectors.map(({ publicKey }) => publicKey.toString('hex'));
 
-async function registry(t: TestContext) {
+async function registry(t: TestContext, env: Readonly<Record<string, string>> = {}) {
   const { url } = await createTestDatabase(t);
   return async (line: string, stdin = ''): Promise<CommandLineResult> =>
-    eds(['device', ...line.split(' ')], { stdin, env: { DATABASE_URL: url } });
+    eds(['device', ...line.split(' ')], { stdin, env: { DATABASE_URL: url, ...env } });
 }
+
+const enrolment = formatEnrolment({
+  deviceId: 'lift-03',
+  key: { scheme: 'record-v2', publicKey: vectorKey.publicKey },
+  proof: provePossession('lift-03', 'record-v2', vectorKey),
+});
 
 type Listed = {
   id: string;
   site?: string;
   enabled: boolean;
   keys: { scheme: string; valid_until?: string; revoked: boolean }[];
+  gateways: string[];
 };
 
 async function listed(device: Awaited<ReturnType<typeof registry>>): Promise<Listed[]> {
@@ -164,10 +174,96 @@ test('what list prints as JSON is a file that apply finds nothing to do about', 
   await device('apply -f -', file);
   await device(`register lift-01 --public-key ${first} --scheme payload-v1 --valid-until 2099-01-01T00:00:00Z`);
   await device(`revoke lift-01 --public-key ${second}`);
+  await device('gateway add lift-02 gateway-7');
+  await device('register lift-03 --enrolment -', enrolment);
   const { stdout } = await device('list --json');
+  assert.match(stdout, /"proof": "[0-9a-f]{128}"/);
   assert.deepEqual(await device('apply -f - --prune', stdout), {
     exitCode: 0,
     stdout: 'nothing to change\n',
     stderr: '',
   });
+});
+
+test('a gateway is added and removed by name; again changes nothing, and one that is not there is named', async (t) => {
+  const device = await registry(t);
+  await device(`register lift-01 --public-key ${first} --scheme payload-v1`);
+  const added = 'gateway gateway-7 may speak for lift-01\n';
+  for (let times = 0; times < 2; times++) assert.equal((await device('gateway add lift-01 gateway-7')).stdout, added);
+  assert.deepEqual((await listed(device))[0]?.gateways, ['gateway-7']);
+  assert.match((await device('list')).stdout, /^ {2}gateway gateway-7$/m);
+  const removed = await device('gateway remove lift-01 gateway-7');
+  assert.equal(removed.stdout, 'gateway gateway-7 may no longer speak for lift-01\n');
+  for (const [line, message] of [
+    ['gateway remove lift-01 gateway-7', /device lift-01 has no gateway gateway-7/],
+    ['gateway add lift-1 gateway-7', /device lift-1 is not registered/],
+    ['gateway add lift-01 a\tb', /gateway of device lift-01: must not contain control characters/],
+  ] as const) {
+    const { exitCode, stderr } = await device(line);
+    assert.equal(exitCode, 1);
+    assert.match(stderr, message);
+  }
+  for (let n = 1; n <= 16; n++) assert.equal((await device(`gateway add lift-01 gateway-${n}`)).exitCode, 0);
+  assert.match((await device('gateway add lift-01 one-more')).stderr, /more than 16 gateways: remove one first/);
+});
+
+test('the gateways of the file are those registered, and a dry run shows it and leaves no trace', async (t) => {
+  const device = await registry(t);
+  await device(`register lift-01 --public-key ${first} --scheme payload-v1`);
+  await device('gateway add lift-01 gateway-7');
+  const file = (gateways: string) => `devices: [{id: lift-01, keys: [{public_key: ${first}}]${gateways}}]`;
+  const before = await device('history --json');
+  const dry = await device('apply -f - --dry-run', file(', gateways: [gateway-8]'));
+  const difference = '+ gateway lift-01 gateway-8\n- gateway lift-01 gateway-7\n2 changes';
+  assert.equal(dry.stdout, `${difference}, none made (--dry-run)\n`);
+  assert.deepEqual(await device('history --json'), before);
+  assert.deepEqual((await listed(device))[0]?.gateways, ['gateway-7']);
+  assert.equal((await device('apply -f -', file(', gateways: [gateway-8]'))).stdout, `${difference}\n`);
+  assert.deepEqual((await listed(device))[0]?.gateways, ['gateway-8']);
+  assert.equal((await device('apply -f -', file(''))).stdout, 'nothing to change\n');
+  assert.equal((await device('apply -f -', file(', gateways: []'))).stdout, '- gateway lift-01 gateway-8\n1 change\n');
+});
+
+test('the history says who did what and when, newest last, of one device or of all', async (t) => {
+  const device = await registry(t, { EDS_ACTOR: 'alice@laptop' });
+  await device(`register lift-01 --public-key ${first} --scheme payload-v1`);
+  await device(`register lift-02 --public-key ${second} --scheme record-v2 --actor bob`);
+  await device('suspend lift-01');
+  await device('apply -f - --actor deploy', `devices: [{id: lift-01, enabled: true, keys: []}]`);
+  const key = first.slice(0, 16);
+  const { stdout, stderr } = await device('history lift-01');
+  const lines = stdout.split('\n').map((line) => line.replace(/^\d{4}-\d\d-\d\dT[\d:.]+Z {2}/, ''));
+  assert.equal(stderr, '');
+  assert.match(
+    lines[1] ?? '',
+    new RegExp(`^lift-01 {2}key_added: payload-v1:${key} from \\S+, by alice@laptop \\(role `),
+  );
+  assert.deepEqual(
+    lines.map((line) => line.replace(/: .*by (\w+).*/, ' $1')),
+    [
+      'lift-01  device_registered alice',
+      'lift-01  key_added alice',
+      'lift-01  device_suspended alice',
+      'lift-01  device_resumed deploy',
+      '',
+    ],
+  );
+  const { changes } = JSON.parse((await device('history --limit 3 --json')).stdout);
+  assert.deepEqual(
+    changes.map(({ device_id: id, change }: Record<string, string>) => `${id} ${change}`),
+    ['lift-02 key_added', 'lift-01 device_suspended', 'lift-01 device_resumed'],
+  );
+  assert.deepEqual(Object.keys(changes[0]), ['at', 'device_id', 'change', 'message', 'actor']);
+  const none = await device('history lift-9');
+  assert.deepEqual([none.exitCode, none.stdout, none.stderr], [0, '', 'the operation log has no such change\n']);
+});
+
+test('who is not named is the user of the system, and a name that would break a line is refused', async (t) => {
+  const device = await registry(t);
+  await device(`register lift-01 --public-key ${first} --scheme payload-v1`);
+  const { changes } = JSON.parse((await device('history --json')).stdout);
+  assert.ok(changes[0].actor.startsWith(`${userInfo().username}@${hostname()} (role `), changes[0].actor);
+  const { exitCode, stderr } = await device('suspend lift-01 --actor a\nb');
+  assert.equal(exitCode, 2);
+  assert.match(stderr, /--actor must not contain control characters/);
 });

@@ -4,9 +4,9 @@ import { type TestContext, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { query } from '../dev/database.ts';
 import { systemClock } from '../src/commands/system-clock.ts';
-import { Unavailable } from '../src/ingest/ports.ts';
+import { type Clock, Unavailable } from '../src/ingest/ports.ts';
 import { PostgresDeviceDirectory } from '../src/ledger/device-directory.ts';
-import { DeviceRegistry, RegistryError } from '../src/ledger/device-registry.ts';
+import { DeviceRegistry } from '../src/ledger/device-registry.ts';
 import { connectionOptions } from '../src/ledger/pool.ts';
 import { type Device, keyCountsAt } from '../src/record/device.ts';
 import { generateSigningKey } from '../src/record/signing-key.ts';
@@ -18,27 +18,38 @@ const promisedMs = 1_000;
 
 const newKey = () => ({ scheme: 'payload-v1' as const, publicKey: generateSigningKey().publicKey });
 
-async function openDirectory(t: TestContext) {
-  const { url } = await createTestDatabase(t);
+/** The registry as one replica remembers it. */
+function openReplica(url: string, listener: string, clock: Pick<Clock, 'now' | 'defer'> = systemClock) {
   const pool = openTestPool(url);
   const errors: unknown[] = [];
   const directory = new PostgresDeviceDirectory({
     pool,
-    listenerConfig: connectionOptions({ databaseUrl: url, applicationName: 'listener' }),
-    clock: systemClock,
+    listenerConfig: connectionOptions({ databaseUrl: url, applicationName: listener }),
+    clock,
     onError: (error) => errors.push(error),
   });
-  // As another process: its changes go through no memory of ours.
-  const elsewhere = openTestPool(url);
   return {
-    url,
+    pool,
     directory,
     errors,
-    registry: new DeviceRegistry(elsewhere),
-    elsewhere,
     async [Symbol.asyncDispose](): Promise<void> {
       await directory[Symbol.asyncDispose]();
       await pool.end();
+    },
+  };
+}
+
+async function openDirectory(t: TestContext, clock?: Pick<Clock, 'now' | 'defer'>) {
+  const { url } = await createTestDatabase(t);
+  const replica = openReplica(url, 'listener', clock);
+  // As another process: its changes go through no memory of ours.
+  const elsewhere = openTestPool(url);
+  return {
+    ...replica,
+    url,
+    registry: new DeviceRegistry(elsewhere),
+    async [Symbol.asyncDispose](): Promise<void> {
+      await replica[Symbol.asyncDispose]();
       await elsewhere.end();
     },
   };
@@ -48,7 +59,7 @@ type OpenDirectory = Awaited<ReturnType<typeof openDirectory>>;
 
 /** Asks the directory until it says so. @returns how long that took, in milliseconds */
 async function untilFound(
-  { directory }: OpenDirectory,
+  { directory }: Pick<OpenDirectory, 'directory'>,
   id: string,
   holds: (device: Device | undefined) => boolean,
 ): Promise<number> {
@@ -65,14 +76,14 @@ const isRevoked = (device: Device | undefined) =>
   device !== undefined && !device.keys.some((key) => keyCountsAt(key, Date.now()));
 
 /** The pid of the backend that the directory listens on. */
-async function listenerPid({ url }: OpenDirectory): Promise<number> {
+async function listenerPid({ url }: Pick<OpenDirectory, 'url'>, listener = 'listener'): Promise<number> {
   for (;;) {
-    const [listener] = await query(
+    const [found] = await query(
       url,
       `SELECT pid FROM pg_stat_activity
-       WHERE datname = current_database() AND application_name = 'listener' AND query LIKE 'LISTEN%' AND state = 'idle'`,
+       WHERE datname = current_database() AND application_name = '${listener}' AND query LIKE 'LISTEN%' AND state = 'idle'`,
     );
-    if (listener !== undefined) return Number(listener.pid);
+    if (found !== undefined) return Number(found.pid);
   }
 }
 
@@ -104,10 +115,10 @@ test('they do so where the listening connection has just been killed, and it com
   assert.notEqual(await listenerPid(db), killed);
 });
 
-test('they do so where no notification arrives at all', async (t) => {
-  await using db = await openDirectory(t);
+/** What is changed from now on nobody is told of. */
+async function silence(url: string): Promise<void> {
   await query(
-    db.url,
+    url,
     `CREATE OR REPLACE FUNCTION device_changed() RETURNS trigger LANGUAGE plpgsql AS $$
      BEGIN
        NEW.revision := nextval('device_revision');
@@ -115,8 +126,34 @@ test('they do so where no notification arrives at all', async (t) => {
        RETURN NEW;
      END $$`,
   );
+}
+
+test('they do so where no notification arrives at all', async (t) => {
+  await using db = await openDirectory(t);
+  await silence(db.url);
   await listenerPid(db);
   await assertHeard(db, 'lift-01');
+});
+
+test('a revocation is obeyed by every replica within a second, by one that has just lost its listener as well', async (t) => {
+  await using db = await openDirectory(t);
+  await using other = openReplica(db.url, 'other listener');
+  const key = newKey();
+  await db.registry.register('lift-01', key);
+  await db.registry.addGateway('lift-01', 'gateway-7');
+  const replicas = [db, other];
+  for (const replica of replicas) assert.deepEqual((await replica.directory.find('lift-01'))?.gateways, ['gateway-7']);
+  const pids = [await listenerPid(db), await listenerPid(db, 'other listener')];
+  const hear = async (holds: (device: Device | undefined) => boolean) => {
+    const heardMs = await Promise.all(replicas.map((replica) => untilFound(replica, 'lift-01', holds)));
+    for (const ms of heardMs) assert.ok(ms < promisedMs, `heard after ${ms} ms`);
+  };
+  await query(db.url, `SELECT pg_terminate_backend(${pids[1]})`);
+  await db.registry.removeGateway('lift-01', 'gateway-7');
+  await hear((device) => device?.gateways.length === 0);
+  await query(db.url, `SELECT pg_terminate_backend(${await listenerPid(db, 'other listener')})`);
+  await db.registry.revoke('lift-01', key.publicKey);
+  await hear(isRevoked);
 });
 
 test('a registry that is away is an outage that is reported, and holds up neither the caller nor the shutdown', async () => {
@@ -144,82 +181,6 @@ test('a key that is changed by hand, in SQL, is heard of just the same', async (
   assert.ok((await untilFound(db, 'lift-01', isRevoked)) < promisedMs);
 });
 
-test('every change of a device or of its keys moves its revision, and no other does', async (t) => {
-  await using db = await openDirectory(t);
-  const revision = async (id: string) => (await db.registry.find(id))?.revision ?? -1n;
-  await db.registry.register('other', newKey());
-  const otherRevision = await revision('other');
-  const [first, second] = [newKey(), newKey()];
-  let last = -1n;
-  for (const change of [
-    () => db.registry.register('lift-01', first),
-    () => db.registry.rotate('lift-01', second, 60_000),
-    () => db.registry.revoke('lift-01', first.publicKey),
-    () => db.registry.setEnabled('lift-01', false),
-  ]) {
-    await change();
-    const now = await revision('lift-01');
-    assert.ok(now > last);
-    last = now;
-  }
-  await db.registry.register('lift-01', second);
-  assert.equal(await revision('lift-01'), last, 'the same registration again changes nothing');
-  assert.equal(await revision('other'), otherRevision);
-});
-
-test('after a rotation both keys count for the overlap, and then the new one alone', async (t) => {
-  await using db = await openDirectory(t);
-  const [before, after] = [newKey(), newKey()];
-  await db.registry.register('lift-01', before);
-  await db.registry.rotate('lift-01', after, 3_600_000);
-  const keys = (await db.registry.find('lift-01'))?.keys ?? [];
-  const counting = (atMs: number) =>
-    keys.filter((key) => keyCountsAt(key, atMs)).map(({ publicKey }) => publicKey.toString('hex'));
-  const [old, fresh] = [before.publicKey.toString('hex'), after.publicKey.toString('hex')];
-  assert.deepEqual(counting(Date.now() + 1_000_000), [old, fresh]);
-  assert.deepEqual(counting(Date.now() + 3_700_000), [fresh]);
-});
-
-test('what must not be registered is refused, naming the device and the way out', async (t) => {
-  await using db = await openDirectory(t);
-  const key = newKey();
-  await db.registry.register('lift-01', key);
-  await db.registry.revoke('lift-01');
-  const smallOrder = { scheme: 'payload-v1' as const, publicKey: Buffer.alloc(32) };
-  for (const [refused, message] of [
-    [() => db.registry.register('lift-01', key), /public key of device lift-01 was revoked: register a new one/],
-    [() => db.registry.register('lift-02', smallOrder), /public key for device lift-02: .*small order/],
-    [() => db.registry.register('records', newKey()), /device records: 'records' is reserved/],
-    [() => db.registry.register('a\tb', newKey()), /device a\tb: must not contain control characters/],
-    [() => db.registry.register('a'.repeat(300), newKey()), /has 300 bytes, at most 255 are allowed/],
-    [() => db.registry.register('lift-02', newKey(), 's'.repeat(256)), /site of device lift-02: has 256 bytes/],
-    [
-      () => db.registry.register('lift-02', { ...newKey(), validUntil: new Date(Date.now() - 1) }),
-      /public key for device lift-02 would end before it begins/,
-    ],
-    [() => db.registry.register('a/../b', newKey()), /device a\/\.\.\/b: .*'\.\.'/],
-    [() => db.registry.rotate('nobody', newKey(), 0), /device nobody is not registered/],
-    [() => db.registry.revoke('lift-01'), /no such key that is not revoked already/],
-    [() => db.registry.setEnabled('nobody', true), /device nobody is not registered/],
-  ] as const)
-    await assert.rejects(refused, (error) => {
-      assert.ok(error instanceof RegistryError);
-      assert.match(error.message, message);
-      return true;
-    });
-  assert.deepEqual(
-    (await db.registry.list()).map(({ id }) => id),
-    ['lift-01'],
-  );
-});
-
-test('a device has at most eight keys at once, so that a bad signature costs at most eight checks', async (t) => {
-  await using db = await openDirectory(t);
-  for (let count = 0; count < 8; count++) await db.registry.register('lift-01', newKey());
-  await assert.rejects(db.registry.register('lift-01', newKey()), /more than 8 current keys: revoke one first/);
-  assert.equal((await db.registry.find('lift-01'))?.keys.length, 8);
-});
-
 test('lookups that come together are one query, and each gets its own answer', async (t) => {
   await using db = await openDirectory(t);
   await db.registry.register('a', newKey());
@@ -229,4 +190,73 @@ test('lookups that come together are one query, and each gets its own answer', a
     found.map((device) => device?.id),
     ['b', undefined, 'a'],
   );
+});
+
+/** How many times the directory has asked for devices. */
+const lookups = (calls: readonly { arguments: readonly unknown[] }[]) =>
+  calls.filter(({ arguments: [asked] }) => (asked as { name?: string }).name === 'devices').length;
+
+test('a flood of refusals costs one read of each device in a tenth of a second', async (t) => {
+  let nowMs = 1_000_000;
+  await using db = await openDirectory(t, { now: () => nowMs, defer: systemClock.defer });
+  const { mock } = t.mock.method(db.pool, 'query');
+  const ids = ['nobody', 'no one'];
+  const flood = () => Promise.all(Array.from({ length: 2_000 }, (_, n) => db.directory.confirm(ids[n % 2] ?? '')));
+  assert.deepEqual(new Set(await flood()), new Set([undefined]));
+  for (let times = 0; times < 3; times++) await flood();
+  assert.equal(lookups(mock.calls), 1, 'both ids in one query');
+  nowMs += 99;
+  await flood();
+  assert.equal(lookups(mock.calls), 1);
+  nowMs += 1;
+  await flood();
+  assert.equal(lookups(mock.calls), 2);
+  // A clock that is set back must not make a memory last.
+  nowMs -= 3_600_000;
+  await flood();
+  assert.equal(lookups(mock.calls), 3);
+});
+
+test('a device that was unknown a moment ago is found before it is refused, though nobody was told of it', async (t) => {
+  let nowMs = 1_000_000;
+  await using db = await openDirectory(t, { now: () => nowMs, defer: systemClock.defer });
+  await silence(db.url);
+  assert.equal(await db.directory.find('lift-01'), undefined);
+  await db.registry.register('lift-01', newKey());
+  nowMs += 100;
+  assert.equal((await db.directory.confirm('lift-01'))?.id, 'lift-01');
+  assert.equal((await db.directory.find('lift-01'))?.id, 'lift-01');
+});
+
+test('an answer from before a change is not remembered, when the change was heard of first', async (t) => {
+  await using db = await openDirectory(t);
+  await silence(db.url);
+  const asked = Promise.withResolvers<void>();
+  const changed = Promise.withResolvers<void>();
+  const ask = db.pool.query.bind(db.pool) as (question: unknown) => Promise<unknown>;
+  t.mock.method(db.pool, 'query', async (question: unknown) => {
+    const answer = await ask(question);
+    if (lookups([{ arguments: [question] }]) === 1) asked.resolve();
+    await changed.promise;
+    return answer;
+  });
+  const before = Promise.resolve(db.directory.find('lift-01'));
+  await asked.promise;
+  await db.registry.register('lift-01', newKey());
+  db.directory.forget('lift-01');
+  changed.resolve();
+  assert.equal(await before, undefined);
+  assert.equal((await db.directory.find('lift-01'))?.id, 'lift-01');
+});
+
+test('a read that failed is not remembered', async (t) => {
+  await using db = await openDirectory(t);
+  await db.registry.register('lift-01', newKey());
+  const { mock } = t.mock.method(db.pool, 'query');
+  mock.mockImplementationOnce(async () => {
+    throw new Error('gone');
+  });
+  const [first, second] = await Promise.allSettled([db.directory.confirm('lift-01'), db.directory.find('lift-01')]);
+  for (const asked of [first, second]) assert.ok(asked.status === 'rejected' && asked.reason instanceof Unavailable);
+  assert.equal((await db.directory.find('lift-01'))?.id, 'lift-01');
 });

@@ -105,12 +105,22 @@ async function askRaw({ service }: Bench, request: string): Promise<Answer> {
   return { status, type: headers.get('content-type') ?? '', text };
 }
 
+/** An address of its own for what uses up a rate, so that the other requests have theirs. */
+const flooder = '198.51.100.1';
+/** More than any test asks. */
+const sourceRate = { perSecond: 0.001, burst: 50 };
+
 /** How each status is reached, on any route. */
 const everywhere: Readonly<Record<string, Exercise>> = {
   400: (bench, method, path) => askRaw(bench, `${method} ${path.replace('{id}', 'a')} HTTP/1.1\r\n\r\n`),
   403: (bench, method, path) => ask(bench, method, path, { headers: { 'X-Forwarded-For': '203.0.113.9' } }),
   405: (bench, _method, path) => ask(bench, 'DELETE', path),
   415: (bench, method, path) => ask(bench, method, path, { headers: { 'Content-Type': 'text/plain' }, body: 'x' }),
+  429: async (bench, method, path) => {
+    const flood = { headers: { 'X-Forwarded-For': flooder } };
+    for (let i = 0; i < sourceRate.burst; i++) await ask(bench, method, path, flood);
+    return ask(bench, method, path, flood);
+  },
   431: (bench, method, path) => ask(bench, method, path, { headers: { 'X-Filler': 'x'.repeat(20_000) } }),
 };
 
@@ -163,8 +173,8 @@ async function openBench(t: TestContext): Promise<Bench & AsyncDisposable> {
     readHeads: (ids) => (state.away ? fail() : ledger.readHeads(ids)),
     readRecordHashes: (places) => (state.away ? fail() : ledger.readRecordHashes(places)),
   });
-  const trust = { allowedSources: ['127.0.0.1'], trustedProxies: ['127.0.0.1'] };
-  const service = await startService(t, { ...trust, wrapLedger });
+  const trust = { allowedSources: ['127.0.0.1', flooder], trustedProxies: ['127.0.0.1'] };
+  const service = await startService(t, { ...trust, wrapLedger, limits: { source: sourceRate } });
   return {
     service,
     device: await service.device('lift-01'),

@@ -4,10 +4,13 @@ import { readFileSync } from 'node:fs';
 import { PassThrough } from 'node:stream';
 import test from 'node:test';
 import { audit } from '../src/commands/audit.ts';
+import { bucketInit } from '../src/commands/bucket-init.ts';
 import { type CommandFactory, EnvironmentOption, type Io } from '../src/commands/command.ts';
 import { migrate } from '../src/commands/migrate.ts';
 import { serve } from '../src/commands/serve.ts';
+import { serveTls } from '../src/commands/serve-tls.ts';
 import { metricTable } from '../src/telemetry/metric-names.ts';
+import { connectionRefusals } from '../src/transport/tcp/connection-refusal.ts';
 
 const doc = readFileSync(new URL('../docs/operations.md', import.meta.url), 'utf8');
 
@@ -43,6 +46,7 @@ const ledger = stores.slice(0, 2);
 
 for (const { name, make, shared } of [
   { name: 'eds serve', make: serve, shared: stores },
+  { name: 'eds bucket init', make: bucketInit, shared: stores.slice(2) },
   { name: 'eds migrate', make: migrate, shared: ledger },
   { name: 'eds audit', make: audit, shared: stores },
 ]) {
@@ -50,6 +54,22 @@ for (const { name, make, shared } of [
     assert.deepEqual([...shared, ...documentedFlags(name)].sort(byFlag), flagsOf(make).sort(byFlag));
   });
 }
+
+test('an operator finds every flag of eds serve-tls in docs/operations.md, and none that is gone', () => {
+  const plain = documentedFlags('eds serve').filter(({ flag }) => flag !== '--addr');
+  const address = { flag: '--addr', variable: 'EDS_ADDR', default: '0.0.0.0:8443' };
+  const documented = [...stores, ...plain, address, ...documentedFlags('eds serve-tls')];
+  assert.deepEqual(documented.sort(byFlag), flagsOf(serveTls).sort(byFlag));
+});
+
+test('every reason for which a connection is refused is explained in docs/operations.md, and none that is gone', () => {
+  const section = doc.split('\n### Refused connections\n')[1]?.split('\n## ')[0] ?? '';
+  const rows = [...section.matchAll(/^\| (`[^|]+) \|/gm)].flatMap(([, cell = '']) => [
+    ...cell.matchAll(/`([a-z_]+)`/g),
+  ]);
+  const documented = rows.map(([, reason]) => reason).filter((reason) => reason !== 'reason');
+  assert.deepEqual(documented.sort(), [...connectionRefusals].sort());
+});
 
 test('an operator finds every metric in docs/operations.md, and none that is gone', () => {
   const section = doc.split('\n## Metrics\n')[1]?.split('\nBeside them')[0] ?? '';

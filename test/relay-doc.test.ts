@@ -26,5 +26,5 @@ test('the flags that docs/relay.md lists are the relay alone, with their default
   assert.deepEqual([...serve.difference(relay)].sort(), [...stores, ...s3].sort());
   const documented = [...doc.matchAll(/^\| `(--[a-z-]+)` +\|/gm)].map(([, flag]) => flag);
   assert.deepEqual([...relay.difference(serve)], documented);
-  assert.match((await eds(['relay', '--help'])).stdout, /--queue-bytes-max[\s\S]*default: "1073741824"/);
+  assert.match((await eds(['relay', '--help'])).stdout, /--queue-bytes-max[\s\S]*default:\s+"1073741824"/);
 });

@@ -22,9 +22,9 @@ const ports = ['--addr=127.0.0.1:0', '--ops-addr=127.0.0.1:0'];
 
 test('an id that no record can have is a wrong command line, not a service that never comes up', async () => {
   for (const [id, says] of [
-    ['a'.repeat(300), /--device "a+": has 300 bytes, at most 255 are allowed/],
-    ['a\tb', /--device "a\\tb": must not contain control characters/],
-    ['a\nb', /--device "a\\nb": must not contain control characters/],
+    ['a'.repeat(300), /--device "a+": a device id has 300 bytes, at most 255 are allowed/],
+    ['a\tb', /--device "a\\tb": a device id must not contain control characters/],
+    ['a\nb', /--device "a\\nb": a device id must not contain control characters/],
     ['segments', /--device "segments": 'segments' is reserved/],
   ] as const) {
     const args = ['serve', ...ports, '--store-dir=unused', `--database-url=${nobody}`, `--device=${id}=${publicHex}`];

@@ -31,6 +31,7 @@ test(`${names}: whatever crashes, fails or races (seed ${firstSeed})`, async (t)
     'fault put late',
     'fault commit refused',
     'fault read after',
+    'shared rows',
   ];
   for (const what of seen) assert.ok((counters.get(what) ?? 0) > 0, `no schedule had: ${what}`);
   t.diagnostic(`${schedules} schedules, ${counters.get('crashes')} crashes, ${counters.get('lost runs')} lost runs`);

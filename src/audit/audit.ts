@@ -36,7 +36,7 @@ export async function audit(options: AuditOptions): Promise<AuditReport> {
   const broken = () => (findings.count === 0 ? '' : `, ${findings.count} breaks`);
   const ledgerCounts = await ledger.counts();
 
-  const chains: ChainCounts = { devices: 0, records: 0 };
+  const chains: ChainCounts = { devices: 0, records: 0, clockSkewed: 0 };
   await auditChains(ledger, findings, chains, () => {
     signal.throwIfAborted();
     onProgress(() => `${chains.records} records of ${chains.devices} devices verified${broken()}`);

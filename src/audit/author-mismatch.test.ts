@@ -9,7 +9,7 @@ const acceptedMs = 1_700_000_000_000;
 function device(key: Partial<DeviceKey>, enabled = true): Device {
   const always = { validFromMs: 0, validUntilMs: undefined, revokedAtMs: undefined };
   const full: DeviceKey = { scheme: 'payload-v1', publicKey: vectorKey.publicKey, ...always, ...key };
-  return { id: record.deviceId, enabled, revision: 1n, keys: [full] };
+  return { id: record.deviceId, enabled, revision: 1n, keys: [full], gateways: [] };
 }
 
 test('a suspended device keeps what it was admitted with', () => {

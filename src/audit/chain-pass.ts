@@ -6,7 +6,12 @@ import type { Findings, Mismatch } from './findings.ts';
 import { linkMismatch } from './link-mismatch.ts';
 import type { LedgerRecord, LedgerSnapshot } from './ports.ts';
 
-export type ChainCounts = { devices: number; records: number };
+export type ChainCounts = {
+  devices: number;
+  records: number;
+  /** Records whose device's clock was past the tolerance when they arrived. */
+  clockSkewed: number;
+};
 
 /** Walks every chain from its genesis: links, record hashes, signatures. `counts` is kept up to date meanwhile. */
 export async function auditChains(
@@ -30,6 +35,7 @@ export async function auditChains(
       // By the stored hash, so that one altered record is one break and not two.
       head = { sequence: record.sequence, recordHash: row.recordHash };
       counts.records++;
+      if (row.clockSkewMs !== undefined) counts.clockSkewed++;
     }
     onPage();
   }

@@ -8,6 +8,8 @@ export type LedgerRecord = {
   readonly record: DeviceRecord;
   readonly recordHash: Buffer;
   readonly ingestedAtMs: number;
+  /** Where it was past the tolerance at admission, as in ProposedRecord. */
+  readonly clockSkewMs: bigint | undefined;
 };
 
 /** The same row as the payload store is checked against. */
@@ -38,6 +40,7 @@ export type Equivocation = {
 
 export type LedgerCounts = {
   readonly devicesRegistered: number;
+  /** Refusals, whether they have a row each or share one; one that several devices share is counted for none of them. */
   readonly rejectedDecisions: number;
   /** The oldest row of the operation log; what came before is past its retention. Undefined when it is empty. */
   readonly logKeptSinceMs: number | undefined;

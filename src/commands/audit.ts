@@ -98,6 +98,7 @@ function reportText(report: AuditReport, orphans: readonly UnreferencedCopy[]): 
       ? 'operation log: empty'
       : `operation log: kept since ${isoTime(logKeptSinceMs)}, ${report.rejectedDecisions} rejected`,
     `equivocations on file: ${report.equivocations}`,
+    ...(report.clockSkewed > 0 ? [`clock off by more than the tolerance: ${report.clockSkewed} records`] : []),
     ...(firstBreak === undefined ? [] : [`breaks: ${report.breaks}`]),
   ];
   return `${lines.join('\n')}\n`;
@@ -124,6 +125,7 @@ function reportJson({ payloads, firstBreak, ...report }: AuditReport): object {
     operation_log_since: report.logKeptSinceMs === undefined ? undefined : isoTime(report.logKeptSinceMs),
     rejected_decisions: report.rejectedDecisions,
     equivocations: report.equivocations,
+    clock_skewed: report.clockSkewed,
     breaks: report.breaks,
     first_break: firstBreak && {
       device_id: firstBreak.deviceId,

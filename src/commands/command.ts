@@ -9,6 +9,8 @@ export type Io = {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Aborts when the process is asked to end. */
   readonly signal: AbortSignal;
+  /** Calls the listener whenever the process is asked to read its files again; see SignalTrap. */
+  readonly onReload?: (listener: () => void) => Disposable;
 };
 export type TextOutput = Writable & { readonly isTTY?: boolean };
 

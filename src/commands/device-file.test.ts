@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { keyVectors } from '../../test/vectors/records.ts';
+import { provePossession } from '../record/possession.ts';
 import { Failure } from './command.ts';
 import { parseDeviceFile } from './device-file.ts';
 
@@ -41,15 +42,29 @@ devices:
           validFromMs: Date.parse('2026-01-31T12:00:00Z'),
           validUntilMs: null,
           revoked: true,
+          proof: undefined,
         },
       ],
+      gateways: undefined,
     },
   ]);
 });
 
 test('what is left out stays undecided, and text that looks like a number stays text', () => {
   const [device] = parse('devices: [{id: 007, keys: []}, {id: 1e3, keys: []}]');
-  assert.deepEqual(device, { id: '007', site: undefined, enabled: undefined, keys: [] });
+  assert.deepEqual(device, { id: '007', site: undefined, enabled: undefined, keys: [], gateways: undefined });
+});
+
+const vector = keyVectors[0] ?? assert.fail('no key vector');
+const proof = provePossession('a', 'record-v2', vector).toString('hex');
+const proven = (id: string, scheme: string, text = proof) =>
+  `devices:\n  - id: ${id}\n    keys:\n      - public_key: ${hex}\n        scheme: ${scheme}\n        proof: ${text}`;
+
+test('a proof that holds and the names of gateways are read', () => {
+  assert.equal(parse(proven('a', 'record-v2'))[0]?.keys[0]?.proof?.toString('hex'), proof);
+  const gateways = (text: string) => parse(`devices: [{id: a, keys: [], gateways: ${text}}]`)[0]?.gateways;
+  assert.deepEqual(gateways('[gateway-7, "urn:gateway:8"]'), ['gateway-7', 'urn:gateway:8']);
+  assert.deepEqual(gateways('[]'), []);
 });
 
 const wrong: readonly (readonly [what: string, text: string, message: RegExp])[] = [
@@ -94,6 +109,30 @@ const wrong: readonly (readonly [what: string, text: string, message: RegExp])[]
     'a time without offset',
     `devices:\n  - {id: a, keys: [{public_key: ${hex}, valid_from: 2026-01-31}]}`,
     /line 2: valid_from must be a time/,
+  ],
+  ['a proof for another device', proven('b', 'record-v2'), /line 6: proof does not hold for record-v2 and this key of/],
+  ['a proof for another scheme', proven('a', 'payload-v1'), /line 6: proof does not hold for payload-v1/],
+  ['half a proof', proven('a', 'record-v2', proof.slice(64)), /line 6: proof does not hold/],
+  [
+    'a gateway twice',
+    'devices:\n  - {id: a, keys: [], gateways: [g, g]}',
+    /line 2: a gateway of device a is there twice/,
+  ],
+  ['an empty gateway', 'devices:\n  - {id: a, keys: [], gateways: [null]}', /line 2: a gateway must not be empty/],
+  [
+    'a gateway that no certificate has',
+    `devices:\n  - {id: a, keys: [], gateways: ["a\\tb"]}`,
+    /line 2: a gateway must not/,
+  ],
+  [
+    'no list of gateways',
+    'devices:\n  - {id: a, keys: [], gateways: g}',
+    /line 2: gateways of device a must be a list/,
+  ],
+  [
+    'too many gateways',
+    `devices:\n  - {id: a, keys: [], gateways: [${Array.from({ length: 17 }, (_, n) => `g${n}`).join()}]}`,
+    /line 2: device a has 17 gateways: the most is 16/,
   ],
   ['an alias', 'devices:\n  - {id: &x a, site: *x, keys: []}', /line 2: site must be one value/],
   ['a list at the top', '- id: a', /line 1: the file must be fields: devices/],

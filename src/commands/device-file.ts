@@ -10,7 +10,10 @@ import {
   type YAMLMap,
 } from 'yaml';
 import type { DeviceSpec, KeySpec } from '../ledger/device-plan.ts';
-import { deviceIdFault, siteFault } from '../record/device.ts';
+import { deviceIdFault, gatewayFault, gatewaysPerDeviceMax, siteFault } from '../record/device.ts';
+import { hexToBytes } from '../record/hex.ts';
+import { verifyPossession } from '../record/possession.ts';
+import type { VerificationKey } from '../record/signature.ts';
 import { Failure, UsageError, type ValueParser } from './command.ts';
 import { isoTime } from './times.ts';
 import { publicKey, scheme } from './values.ts';
@@ -52,31 +55,45 @@ class FileReader {
   }
 
   device(node: Node | null): DeviceSpec {
-    const fields = this.fields(node, 'a device', ['id', 'site', 'enabled', 'keys']);
+    const fields = this.fields(node, 'a device', ['id', 'site', 'enabled', 'keys', 'gateways']);
     const at = offsetOf(node);
     const id = this.#value(fields, 'id', deviceId) ?? undefined;
     if (id === undefined) throw this.failure(at, 'a device needs an id');
     if (this.#ids.has(id)) throw this.failure(at, `device ${id} is there twice`);
     this.#ids.add(id);
-    const keys = this.items(fields.get('keys'), `keys of device ${id}`, at).map((key) => this.#key(key));
+    const keys = this.items(fields.get('keys'), `keys of device ${id}`, at).map((key) => this.#key(key, id));
     const names = new Set(keys.map((key) => `${key.scheme}:${key.publicKey.toString('hex')}`));
     if (names.size < keys.length) throw this.failure(at, `a key of device ${id} is there twice`);
     const enabled = this.#value(fields, 'enabled', truth) ?? undefined;
-    return { id, site: this.#value(fields, 'site', siteText), enabled, keys };
+    const gateways = fields.has('gateways') ? this.#gateways(fields.get('gateways'), id, at) : undefined;
+    return { id, site: this.#value(fields, 'site', siteText), enabled, keys, gateways };
   }
 
-  #key(node: Node | null): KeySpec {
-    const known = ['public_key', 'scheme', 'valid_from', 'valid_until', 'revoked'];
+  #gateways(node: Node | null | undefined, id: string, at: number): string[] {
+    const names = this.items(node, `gateways of device ${id}`, at).map((item) => {
+      const name = this.#scalar(item, 'a gateway', gatewayName);
+      if (name === null) throw this.failure(offsetOf(item), 'a gateway must not be empty');
+      return name;
+    });
+    if (new Set(names).size < names.length) throw this.failure(at, `a gateway of device ${id} is there twice`);
+    if (names.length > gatewaysPerDeviceMax)
+      throw this.failure(at, `device ${id} has ${names.length} gateways: the most is ${gatewaysPerDeviceMax}`);
+    return names;
+  }
+
+  #key(node: Node | null, deviceId: string): KeySpec {
+    const known = ['public_key', 'scheme', 'valid_from', 'valid_until', 'revoked', 'proof'];
     const fields = this.fields(node, 'a key', known);
     const bytes = this.#value(fields, 'public_key', publicKey) ?? undefined;
     if (bytes === undefined) throw this.failure(offsetOf(node), 'a key needs a public_key');
     const until = this.#value(fields, 'valid_until', isoTime);
+    const key = { publicKey: bytes, scheme: this.#value(fields, 'scheme', scheme) ?? 'payload-v1' };
     return {
-      publicKey: bytes,
-      scheme: this.#value(fields, 'scheme', scheme) ?? 'payload-v1',
+      ...key,
       validFromMs: this.#value(fields, 'valid_from', isoTime)?.getTime(),
       validUntilMs: until === null ? null : until?.getTime(),
       revoked: this.#value(fields, 'revoked', truth) ?? undefined,
+      proof: this.#value(fields, 'proof', proofOf(deviceId, key)) ?? undefined,
     };
   }
 
@@ -100,7 +117,10 @@ class FileReader {
   /** Undefined when it is left out, null when it is empty or null. */
   #value<T>(fields: Fields, name: string, parse: ValueParser<T>): T | null | undefined {
     const node = fields.get(name);
-    if (node === undefined) return undefined;
+    return node === undefined ? undefined : this.#scalar(node, name, parse);
+  }
+
+  #scalar<T>(node: Node | null, name: string, parse: ValueParser<T>): T | null {
     if (node === null || isNull(node)) return null;
     if (!isScalar(node)) throw this.failure(offsetOf(node), `${name} must be one value`);
     try {
@@ -132,6 +152,22 @@ const siteText: ValueParser<string> = (text, name) => {
   if (fault !== undefined) throw new UsageError(`${name} ${fault}`);
   return text;
 };
+
+const gatewayName: ValueParser<string> = (text, name) => {
+  const fault = gatewayFault(text);
+  if (fault !== undefined) throw new UsageError(`${name} ${fault}`);
+  return text;
+};
+
+/** A proof that does not hold refuses the file: it was made for another device, scheme or key, or is not whole. */
+const proofOf =
+  (deviceId: string, key: VerificationKey): ValueParser<Buffer> =>
+  (text, name) => {
+    const proof = hexToBytes(text);
+    if (proof === undefined || !verifyPossession(deviceId, key, proof))
+      throw new UsageError(`${name} does not hold for ${key.scheme} and this key of device ${deviceId}`);
+    return proof;
+  };
 
 const truth: ValueParser<boolean> = (text, name) => {
   if (text !== 'true' && text !== 'false') throw new UsageError(`${name} must be true or false, got '${text}'`);

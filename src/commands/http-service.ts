@@ -1,12 +1,14 @@
 import type { RequestListener } from 'node:http';
 import packageJson from '../../package.json' with { type: 'json' };
-import type { ServiceConfig } from '../config.ts';
+import type { ServiceConfig, TlsConfig } from '../config.ts';
 import type { Ingest } from '../ingest/ingest.ts';
+import type { RateLimits } from '../ingest/rate-limits.ts';
 import { type DrainStep, drain } from '../lifecycle.ts';
 import { httpApp } from '../transport/http/app.ts';
 import { createOpsApp, type OpsOptions } from '../transport/http/ops-app.ts';
-import { listen } from '../transport/http/server.ts';
-import { Failure } from './command.ts';
+import { type HttpListener, listen } from '../transport/http/server.ts';
+import { Failure, type Io } from './command.ts';
+import { openIngestPort } from './ingest-port.ts';
 import type { Telemetry } from './telemetry.ts';
 
 /** What connections and background work may take to close once nothing is in flight. */
@@ -17,8 +19,11 @@ const idleGraceMs = 500;
 
 export type HttpService = {
   readonly config: ServiceConfig;
+  /** Makes the ingest port speak TLS. */
+  readonly tls?: TlsConfig | undefined;
   readonly telemetry: Telemetry;
   readonly ingest: Ingest;
+  readonly limits: RateLimits;
   readonly checks: OpsOptions['checks'];
   /** See HttpAppOptions. */
   readonly stored?: 'relay';
@@ -34,14 +39,20 @@ export type HttpService = {
 };
 
 /** Opens both ports, waits for the signal, and closes everything in order. @throws Failure when not all of it ended in time */
-export async function serveHttp(service: HttpService, signal: AbortSignal): Promise<void> {
-  const { config, ingest, telemetry, checks, metrics } = service;
+export async function serveHttp(
+  service: HttpService,
+  { signal, onReload }: Pick<Io, 'signal' | 'onReload'>,
+): Promise<void> {
+  const { config, tls, ingest, limits, telemetry, checks, metrics } = service;
   const { logger } = telemetry;
   const onError = (error: unknown) => logger.error({ error }, 'unexpected failure');
   const draining = () => signal.aborted;
+  let reload = async () => {};
+  // From the start, and without files of its own too: a hangup must not end a service.
+  using _reloading = onReload?.(() => void reload());
   const opsApp: RequestListener = createOpsApp({ checks, draining, metrics, onError });
   const ops = await listen(service.extendOps?.(opsApp) ?? opsApp, config.opsAddress);
-  const ports = [ops];
+  const ports: Pick<HttpListener, 'destroy'>[] = [ops];
   const steps: DrainStep[] = [
     { name: 'stores', deadlineMs: closeDeadlineMs, run: () => service.close() },
     { name: 'operations port', deadlineMs: closeDeadlineMs, run: () => ops.drain() },
@@ -53,8 +64,9 @@ export async function serveHttp(service: HttpService, signal: AbortSignal): Prom
     const { allowedSources, trustedProxies, envelopeBytesMax } = config;
     const { requestObserver: observer } = telemetry;
     const stored = service.stored && { stored: service.stored };
-    const options = {
+    const app = {
       ingest,
+      limits,
       allowedSources,
       trustedProxies,
       observer,
@@ -63,11 +75,18 @@ export async function serveHttp(service: HttpService, signal: AbortSignal): Prom
       onError,
       ...stored,
     };
-    const ingestPort = await listen(httpApp(options), config.ingestAddress);
+    const ingestPort = await openIngestPort({
+      config,
+      tls,
+      telemetry,
+      app: (peerOf) => httpApp({ ...app, peerOf }),
+    });
+    reload = () => ingestPort.reload();
     logger.info({ ingest: ingestPort.address, ops: ops.address, version: packageJson.version }, 'listening');
     ports.push(ingestPort);
     steps.unshift(
       { name: 'requests in flight', deadlineMs: config.drainDeadlineMs, run: () => ingestPort.drain(idleGraceMs) },
+      { name: 'certificates', deadlineMs: closeDeadlineMs, run: () => ingestPort[Symbol.asyncDispose]() },
       { name: 'background work', deadlineMs: closeDeadlineMs, run: () => background },
     );
     if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));

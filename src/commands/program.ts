@@ -12,6 +12,7 @@ import { payload } from './payload.ts';
 import { relay } from './relay.ts';
 import { send } from './send.ts';
 import { serve } from './serve.ts';
+import { serveTls } from './serve-tls.ts';
 import { signRecord } from './sign-record.ts';
 import { verifyChain } from './verify-chain.ts';
 import { verifyRecord } from './verify-record.ts';
@@ -19,6 +20,7 @@ import { verifyRecord } from './verify-record.ts';
 /** In the order of `eds --help`. */
 const commands: readonly CommandFactory[] = [
   serve,
+  serveTls,
   relay,
   migrate,
   bucket,

@@ -3,6 +3,7 @@ import packageJson from '../../package.json' with { type: 'json' };
 import type { RelayConfig } from '../config.ts';
 import { Backoff } from '../device/backoff.ts';
 import { IngestClient } from '../device/ingest-client.ts';
+import { RateLimits } from '../ingest/rate-limits.ts';
 import { CentreHeads } from '../relay/centre-heads.ts';
 import { ChainLinks } from '../relay/chain-links.ts';
 import { ChainStart } from '../relay/chain-start.ts';
@@ -43,6 +44,7 @@ export async function openRelay(config: RelayConfig, { env, signal }: Pick<Io, '
   });
   const chainStart = new ChainStart({ links, queue, centre });
   const devices = new RelayDevices(database, chainStart);
+  const limits = new RateLimits({ ...config.limits, now: () => performance.now() });
   const ingest = new RelayIngest(
     {
       ledger: new RelayLedger({ database, links, queue, chainStart, queueBytesMax, now }),
@@ -51,6 +53,8 @@ export async function openRelay(config: RelayConfig, { env, signal }: Pick<Io, '
       observer,
       clock: systemClock,
       objectRefScope: config.objectRefScope,
+      limits,
+      bounds: { clockSkewMaxMs: config.clockSkewMaxMs },
     },
     chainStart,
   );
@@ -70,6 +74,7 @@ export async function openRelay(config: RelayConfig, { env, signal }: Pick<Io, '
   return {
     telemetry,
     ingest,
+    limits,
     forwarder,
     status,
     metrics: {

@@ -13,6 +13,7 @@ export const relay: CommandFactory = (io) => {
           String(1024 * 1024 * 1024),
         ),
       ),
+    '0.0.0.0:8080',
   )
     .addHelpText('after', example('eds relay --upstream https://ingest.example --data-dir ./relay --device ID=KEY'))
     .addHelpText(
@@ -36,6 +37,6 @@ async function run(config: RelayConfig, io: Io): Promise<void> {
       checks: [{ name: 'queue', check: async () => void service.status() }],
       background: () => service.forwarder.run(),
     },
-    io.signal,
+    io,
   );
 }

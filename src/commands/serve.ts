@@ -1,64 +1,15 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import packageJson from '../../package.json' with { type: 'json' };
-import { type ServeConfig, serveConfig } from '../config.ts';
-import { type CommandFactory, command, example, type Io } from './command.ts';
+import { serveConfig } from '../config.ts';
+import { type CommandFactory, command, example } from './command.ts';
+import { runServe } from './serve-run.ts';
 import { addServiceOptions } from './service-options.ts';
 import { addStoreOptions, configOf } from './store-options.ts';
 
 export const serve: CommandFactory = (io) => {
   const serving = addServiceOptions(
     addStoreOptions(command(io, 'serve', 'Take records over HTTP, verify them, keep them')),
+    '0.0.0.0:8080',
   )
     .addHelpText('after', example('eds serve --database-url postgres://localhost/edgesentry --store-dir ./payloads'))
-    .action(() => run(configOf(serving, serveConfig), io));
+    .action(() => runServe(configOf(serving, serveConfig), io));
   return serving;
 };
-
-const upkeepIntervalMs = 24 * 60 * 60 * 1000;
-const retryPauseMs = 1_000;
-
-/** The composition root: opens everything, waits for the signal, closes everything. */
-async function run(config: ServeConfig, io: Io): Promise<void> {
-  const { openService } = await import('./service.ts');
-  const { serveHttp } = await import('./http-service.ts');
-  const { checkLedger, ensureLogPartitions } = await import('../ledger/upkeep.ts');
-
-  const service = await openService(config, io.env, packageJson.version);
-  const { telemetry, pool, archive, ingest } = service;
-  const onError = (error: unknown) => telemetry.logger.error({ error }, 'unexpected failure');
-  await serveHttp(
-    {
-      config,
-      telemetry,
-      ingest,
-      checks: [
-        { name: 'ledger', check: () => checkLedger(pool) },
-        { name: 'payload_store', check: () => archive.check() },
-      ],
-      metrics: telemetry.metrics,
-      prepare: async () => {
-        await service.registerDevices(config.devices, io.signal);
-        // Before the first verdict: a row that no month takes would keep its month from ever getting a partition.
-        if (!io.signal.aborted) await ensureLogPartitions(pool).catch(onError);
-      },
-      background: () => keepPartitions(() => ensureLogPartitions(pool), io.signal, onError),
-      close: () => service.close(),
-    },
-    io.signal,
-  );
-}
-
-/** At once, daily, and soon again after a failure. Ends with the signal. */
-async function keepPartitions(
-  ensure: () => Promise<void>,
-  signal: AbortSignal,
-  onError: (error: unknown) => void,
-): Promise<void> {
-  while (!signal.aborted) {
-    const done = await ensure().then(
-      () => true,
-      (error: unknown) => onError(error) ?? false,
-    );
-    await sleep(done ? upkeepIntervalMs : retryPauseMs * 60, undefined, { signal }).catch(() => {});
-  }
-}

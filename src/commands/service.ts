@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { InitialDevice, ServeConfig } from '../config.ts';
+import type { InitialDevice } from '../config/parsers.ts';
+import type { ServeConfig } from '../config.ts';
 import { Ingest } from '../ingest/ingest.ts';
+import { RateLimits } from '../ingest/rate-limits.ts';
 import { PostgresDeviceDirectory } from '../ledger/device-directory.ts';
 import { DeviceRegistry, isOutage } from '../ledger/device-registry.ts';
 import { PostgresLedger } from '../ledger/ledger.ts';
@@ -15,7 +17,7 @@ const registerRetryMs = 1_000;
 
 /** Admission over its adapters, for whatever transport. */
 export async function openService(
-  config: Pick<ServeConfig, 'ledger' | 'payloads' | 'objectRefScope' | 'logLevel'>,
+  config: Pick<ServeConfig, 'ledger' | 'payloads' | 'objectRefScope' | 'limits' | 'clockSkewMaxMs' | 'logLevel'>,
   env: Environment,
   version: string,
 ) {
@@ -32,6 +34,7 @@ export async function openService(
     clock: systemClock,
     onError: (error) => logger.warn({ error }, 'device registry not followed'),
   });
+  const limits = new RateLimits({ ...config.limits, now: () => performance.now() });
   const ingest = new Ingest({
     ledger: new PostgresLedger(pool),
     payloadStore: archive,
@@ -39,6 +42,8 @@ export async function openService(
     observer,
     clock: systemClock,
     objectRefScope: config.objectRefScope,
+    limits,
+    bounds: { clockSkewMaxMs: config.clockSkewMaxMs },
   });
   metrics.watchIngest(ingest);
 
@@ -47,10 +52,11 @@ export async function openService(
     pool,
     archive,
     ingest,
+    limits,
 
     /** Waits for Postgres and its schema as long as `signal` allows. @throws Failure when a device cannot be registered */
     async registerDevices(initial: readonly InitialDevice[], signal: AbortSignal): Promise<void> {
-      const registry = new DeviceRegistry(pool);
+      const registry = new DeviceRegistry(pool, 'eds serve');
       for (const { id, key } of initial) {
         while (!signal.aborted) {
           try {

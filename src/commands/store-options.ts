@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
-import { ConfigError, type PayloadStoreConfig, type RawConfig } from '../config.ts';
+import { ConfigError, type RawConfig } from '../config/values.ts';
+import type { PayloadStoreConfig } from '../config.ts';
 import type { S3StoreOptions } from '../payload-store/open.ts';
 import type { PayloadArchive, PayloadReader } from '../payload-store/payload-archive.ts';
 import { Failure, option, UsageError } from './command.ts';

@@ -1,7 +1,8 @@
+import { type NamedKey, parseDeviceKey } from '../record/device-key.ts';
 import { hexToBytes } from '../record/hex.ts';
 import { publicKeyFault } from '../record/public-key.ts';
-import { deviceIdBytesMax, hashBytes } from '../record/record.ts';
-import { type SignatureScheme, signatureSchemes, type VerificationKey } from '../record/signature.ts';
+import { hashBytes } from '../record/record.ts';
+import { signatureSchemes } from '../record/signature.ts';
 import { UsageError, type ValueParser } from './command.ts';
 
 /** Parsers of option values, for `option`. */
@@ -47,21 +48,12 @@ export const publicKey: ValueParser<Buffer> = (text, name) => {
   return bytes;
 };
 
-export type DeviceKeyArgument = { readonly deviceId: string; readonly key: VerificationKey };
+export type DeviceKeyArgument = NamedKey;
 
-/** `ID=PUBKEY_HEX`, or `ID=record-v2:PUBKEY_HEX`; without a scheme it is payload-v1. The id may itself contain `=`. */
-export const deviceKey: ValueParser<DeviceKeyArgument> = (text, name) => {
-  const at = text.lastIndexOf('=');
-  const deviceId = text.slice(0, Math.max(at, 0));
-  const idBytes = Buffer.byteLength(deviceId);
-  if (idBytes === 0 || idBytes > deviceIdBytesMax)
-    throw new UsageError(`${name} must be ID=PUBKEY_HEX or ID=SCHEME:PUBKEY_HEX, got '${text}'`);
-  const [hex = '', prefix] = text
-    .slice(at + 1)
-    .split(':', 2)
-    .reverse();
-  const keyScheme: SignatureScheme = prefix === undefined ? 'payload-v1' : scheme(prefix, name);
-  return { deviceId, key: { scheme: keyScheme, publicKey: publicKey(hex, name) } };
+export const deviceKey: ValueParser<NamedKey> = (text, name) => {
+  const named = parseDeviceKey(text);
+  if ('fault' in named) throw new UsageError(`${name} ${named.fault}`);
+  return named;
 };
 
 export const httpUrl: ValueParser<URL> = (text, name) => {

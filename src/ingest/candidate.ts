@@ -1,5 +1,6 @@
 import type { Envelope } from '../record/record.ts';
 import type { Admission } from './admission.ts';
+import type { ClockSkew } from './clock-skew.ts';
 import type { AdmittedRecord, PayloadLocation, Sender } from './ports.ts';
 
 /** A record under judgement, with what has been done for it so far. */
@@ -10,6 +11,7 @@ export type Candidate = {
   readonly decisionId: string;
   readonly admission: Admission;
   readonly predecessor: Admission | undefined;
+  readonly clockSkew: ClockSkew;
   /** What is derived from the record once it passed the checks. */
   admitted?: AdmittedRecord;
   /** Started at most once, however often the record is judged again. */

@@ -5,17 +5,11 @@ import { Batcher } from './batcher.ts';
 import type { Candidate } from './candidate.ts';
 import { CommitQueue } from './commit-queue.ts';
 import { HeadCache } from './head-cache.ts';
-import {
-  type Clock,
-  type Ledger,
-  type Observer,
-  type PayloadStore,
-  type RecordPlace,
-  type RejectedDecision,
-  Unavailable,
-} from './ports.ts';
+import { type Clock, type Ledger, type Observer, type PayloadStore, type RecordPlace, Unavailable } from './ports.ts';
+import { type LoggedRefusal, type Refusal, RefusalLog } from './refusal-log.ts';
 import { type Departure, Run, type RunEntry } from './run.ts';
 import { Signals } from './signals.ts';
+import type { Rate } from './token-bucket.ts';
 
 /** First and longest pause between two looks at the ledger while a predecessor is awaited. */
 const lookPauseMs = { first: 5, longest: 100 };
@@ -29,6 +23,7 @@ export type PlacementOptions = {
   readonly clock: Clock;
   readonly headsMax: number;
   readonly predecessorWaitMs: number;
+  readonly refusalRows: Rate;
 };
 
 /**
@@ -41,6 +36,7 @@ export class ChainPlacement {
   readonly #runs = new Map<string, Run>();
   readonly #changes: Signals;
   readonly #commits: CommitQueue;
+  readonly #refusals: RefusalLog;
   readonly #headReads: Batcher<string, ChainHead>;
   readonly #hashReads: Batcher<RecordPlace, Buffer | undefined>;
   #storing = 0;
@@ -51,7 +47,7 @@ export class ChainPlacement {
     this.#heads = new HeadCache(options.headsMax);
     this.#changes = new Signals(clock);
     const lookups = { defer: clock.defer, itemsMax: lookupsPerQueryMax };
-    this.#headReads = new Batcher({ ...lookups, run: (ids: readonly string[]) => ledger.readHeads(ids) });
+    this.#headReads = new Batcher({ ...lookups, run: (ids: readonly string[]) => readHeadsOnce(ledger, ids) });
     this.#hashReads = new Batcher({ ...lookups, run: (at: readonly RecordPlace[]) => ledger.readRecordHashes(at) });
     this.#commits = new CommitQueue({
       ...options,
@@ -62,6 +58,11 @@ export class ChainPlacement {
       },
       onDissolved: (run) => this.#runChanged(run),
     });
+    this.#refusals = new RefusalLog({
+      clock,
+      commit: (row) => this.#commits.reject(row),
+      rowsOfSource: options.refusalRows,
+    });
   }
 
   get commitsQueued(): number {
@@ -69,8 +70,8 @@ export class ChainPlacement {
   }
 
   /** Makes a refusal durable in the operation log. */
-  reject(decision: RejectedDecision): ReturnType<CommitQueue['reject']> {
-    return this.#commits.reject(decision);
+  reject(refusal: Refusal): Promise<LoggedRefusal> {
+    return this.#refusals.log(refusal);
   }
 
   /** What is remembered of the device has proved wrong. */
@@ -83,6 +84,22 @@ export class ChainPlacement {
     const head = await this.#headReads.add(deviceId);
     this.#heads.advance(deviceId, head);
     return head;
+  }
+
+  /** Whether a record may be there already, as far as this pod remembers. */
+  mayBeUsed({ deviceId, sequence }: RecordPlace): boolean {
+    const head = this.#heads.get(deviceId);
+    return head === undefined || sequence <= head.sequence;
+  }
+
+  /** The rejection of a record that is in the ledger already, undefined when it is not there. */
+  async findRetry({ envelope: { record }, admitted }: Candidate): Promise<Rejection | undefined> {
+    const { deviceId, sequence } = record;
+    const there = await this.#hashReads.add({ deviceId, sequence });
+    if (there === undefined || admitted?.recordHash.equals(there) !== true) return undefined;
+    // Read after the record was there, so that what the device is to send next is behind it.
+    const head = await this.readHead(deviceId);
+    return reject.used(record, true, head.sequence + 1n);
   }
 
   /** Finds the record's place in its device's chain: the entry of a run, or why there is none. */
@@ -146,8 +163,6 @@ export class ChainPlacement {
     const there = await this.#hashReads.add({ deviceId, sequence });
     if (there === undefined) throw new Unavailable('ledger', `no record at device=${deviceId} sequence=${sequence}`);
     const identical = candidate.admitted?.recordHash.equals(there) ?? false;
-    // A retry has its place already: the next of its batch need not wait for the operation log.
-    if (identical) candidate.admission.place();
     return reject.used(candidate.envelope.record, identical, committed.sequence + 1n);
   }
 
@@ -158,11 +173,12 @@ export class ChainPlacement {
   }
 
   #append(candidate: Candidate, run: Run, revision: bigint): RunEntry {
-    const { admitted, sender, decisionId } = candidate;
+    const { admitted, sender, decisionId, clockSkew } = candidate;
     const { clock, observer, payloadStore } = this.#options;
     if (admitted === undefined) throw new Error('a record was placed before it was verified');
     const { promise: departed, resolve: depart } = Promise.withResolvers<Departure>();
-    const entry: RunEntry = { admitted, decisionId, revision, location: undefined, departed, depart };
+    const clockSkewMs = clockSkew.flagged ? clockSkew.ms : undefined;
+    const entry: RunEntry = { admitted, decisionId, revision, clockSkewMs, location: undefined, departed, depart };
     run.append(entry);
     candidate.admission.place();
     this.#changes.notify(run.deviceId);
@@ -194,4 +210,12 @@ export class ChainPlacement {
     if (run.empty && this.#runs.get(run.deviceId) === run) this.#runs.delete(run.deviceId);
     this.#changes.notify(run.deviceId);
   }
+}
+
+/** The lines of a batch ask for one head many times. */
+async function readHeadsOnce(ledger: Ledger, deviceIds: readonly string[]): Promise<readonly ChainHead[]> {
+  const unique = [...new Set(deviceIds)];
+  const heads = await ledger.readHeads(unique);
+  const byDevice = new Map(unique.map((id, index) => [id, heads[index]]));
+  return deviceIds.flatMap((id) => byDevice.get(id) ?? []);
 }

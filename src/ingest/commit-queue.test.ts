@@ -36,8 +36,10 @@ function queueOver(
       decided: () => {},
       failed: ({ name }) => failures.push(name),
       stage: () => {},
+      clockSkew: () => {},
       committed: () => {},
       headLookup: () => {},
+      limited: () => {},
     },
     clock: { defer: setImmediate, sleep: waiting.sleep },
     storing: () => waiting.storing,
@@ -53,7 +55,7 @@ function runOf(deviceId: string) {
   const { promise: departed, resolve: depart } = Promise.withResolvers<Departure>();
   const location = { objectKey: 'an object', offset: undefined, bytes: 1 };
   const admitted = { record: { ...record, deviceId }, recordHash, encoded, payload };
-  run.append({ admitted, decisionId: deviceId, revision: 1n, location, departed, depart });
+  run.append({ admitted, decisionId: deviceId, revision: 1n, clockSkewMs: undefined, location, departed, depart });
   return { run, departed };
 }
 
@@ -63,6 +65,8 @@ const refusal = (decisionId: string) => ({
   sequence: 1n,
   code: 'invalid_signature' as const,
   message: '',
+  source: undefined,
+  count: 1,
   evidence: undefined,
 });
 

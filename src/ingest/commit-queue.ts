@@ -107,7 +107,10 @@ export class CommitQueue {
   /** Commits what was taken and lets every record of it depart. Never throws. */
   async #settle(taken: Taken): Promise<void> {
     if (taken.runs.length + taken.rejections.length === 0) return;
-    const batch = { runs: taken.runs.map(propose), rejections: taken.rejections.map(({ decision }) => decision) };
+    const batch: CommitBatch = {
+      runs: taken.runs.map(propose),
+      rejections: taken.rejections.map(({ decision }) => decision),
+    };
     try {
       this.#conclude(taken, await this.#options.ledger.commit(batch));
     } catch (error) {
@@ -174,9 +177,9 @@ function propose({ run, entries }: TakenRun): ProposedRun {
   return {
     deviceId: run.deviceId,
     revision: entries[0]?.revision ?? 0n,
-    records: entries.map(({ admitted: { record, recordHash }, decisionId, location }) => {
+    records: entries.map(({ admitted: { record, recordHash }, decisionId, location, clockSkewMs }) => {
       if (location === undefined) throw new Error('a record without a stored payload was taken for commit');
-      return { decisionId, record, recordHash, location };
+      return { decisionId, record, recordHash, location, clockSkewMs };
     }),
   };
 }

@@ -1,11 +1,10 @@
-import { encodeRecord } from '../record/encoding.ts';
-import { blake3Hash } from '../record/hash.ts';
-import { judgeAuthor, judgeIdentity, judgeObjectRef, judgePayload, type ObjectRefScope } from '../record/judge.ts';
-import type { ChainHead, Envelope } from '../record/record.ts';
+import type { ObjectRefScope } from '../record/judge.ts';
+import type { ChainHead, DeviceRecord, Envelope } from '../record/record.ts';
 import { type Rejection, reject, type UnavailableCode } from '../record/rejection.ts';
 import { Admission } from './admission.ts';
 import type { Candidate } from './candidate.ts';
 import { ChainPlacement } from './chain-placement.ts';
+import { clockSkewOf } from './clock-skew.ts';
 import {
   type Clock,
   type DeviceDirectory,
@@ -15,8 +14,12 @@ import {
   type Sender,
   Unavailable,
 } from './ports.ts';
+import type { RateLimits } from './rate-limits.ts';
+import { refusalRowsOfSource } from './refusal-log.ts';
 import { Signals } from './signals.ts';
-import { isInLedger, unavailable, type Verdict } from './verdict.ts';
+import type { Rate } from './token-bucket.ts';
+import { unavailable, type Verdict } from './verdict.ts';
+import { Verification } from './verification.ts';
 
 export type IngestOptions = {
   readonly ledger: Ledger;
@@ -25,6 +28,7 @@ export type IngestOptions = {
   readonly observer: Observer;
   readonly clock: Clock;
   readonly objectRefScope: ObjectRefScope;
+  readonly limits: RateLimits;
   readonly bounds?: Partial<IngestBounds>;
 };
 
@@ -37,6 +41,10 @@ export type IngestBounds = {
   readonly headsMax: number;
   /** How long a record waits for a predecessor that another replica may be committing: many times a commit. */
   readonly predecessorWaitMs: number;
+  /** Past it, either way, the skew between a record's time and its arrival is kept in its row. */
+  readonly clockSkewMaxMs: number;
+  /** Rows that the operation log has for the refusals of one source; past it they share rows. */
+  readonly refusalRows: Rate;
 };
 
 const defaultBounds: IngestBounds = {
@@ -44,6 +52,9 @@ const defaultBounds: IngestBounds = {
   payloadBytesInFlightMax: 48 * 1024 * 1024,
   headsMax: 100_000,
   predecessorWaitMs: 1000,
+  // Certificates and tokens commonly allow for as much; a clock that nobody sets is past it within weeks.
+  clockSkewMaxMs: 5 * 60 * 1000,
+  refusalRows: refusalRowsOfSource,
 };
 
 /** Each lost race means that another replica moved the chain on; a sender that loses this often competes with itself. */
@@ -56,6 +67,7 @@ type Outcome = { readonly recordHash: Buffer } | Rejection | UnavailableCode;
 export class Ingest {
   readonly #options: IngestOptions;
   readonly #bounds: IngestBounds;
+  readonly #verification: Verification;
   readonly #placement: ChainPlacement;
   readonly #room: Signals;
   #recordsInFlight = 0;
@@ -64,6 +76,7 @@ export class Ingest {
   constructor(options: IngestOptions) {
     this.#options = options;
     this.#bounds = { ...defaultBounds, ...options.bounds };
+    this.#verification = new Verification(options);
     this.#placement = new ChainPlacement({ ...options, ...this.#bounds });
     this.#room = new Signals(options.clock);
   }
@@ -107,94 +120,123 @@ export class Ingest {
    */
   admit(envelope: Envelope, sender: Sender, predecessor?: Admission): Admission {
     const admission = new Admission();
-    const decisionId = this.#options.clock.uuid();
-    const { length } = envelope.payload;
-    if (!this.hasRoom(length)) {
-      this.#options.observer.decided(unavailable('overloaded'), envelope.record, sender, decisionId);
-      admission.settle(unavailable('overloaded'));
+    const { clock, observer } = this.#options;
+    const { record, payload } = envelope;
+    const decisionId = clock.uuid();
+    const turnedAway =
+      this.#limit(record, sender) ?? (this.hasRoom(payload.length) ? undefined : unavailable('overloaded'));
+    if (turnedAway !== undefined) {
+      observer.decided(turnedAway, record, sender, decisionId);
+      admission.settle(turnedAway);
       return admission;
     }
     this.#recordsInFlight++;
-    this.#payloadBytesInFlight += length;
-    void this.#decide({ envelope, sender, decisionId, admission, predecessor }).then((verdict) => {
+    this.#payloadBytesInFlight += payload.length;
+    const clockSkew = clockSkewOf(clock.now(), record.timestampMs, this.#bounds.clockSkewMaxMs);
+    void this.#decide({ envelope, sender, decisionId, admission, predecessor, clockSkew }).then((verdict) => {
       this.#recordsInFlight--;
-      this.#payloadBytesInFlight -= length;
+      this.#payloadBytesInFlight -= payload.length;
       this.#room.notify('');
       admission.settle(verdict);
     });
     return admission;
   }
 
+  /** Before anything costly: a device over its rate is told so without a look at its signature. */
+  #limit({ deviceId }: DeviceRecord, sender: Sender): Verdict | undefined {
+    const limited = this.#options.limits.device(deviceId);
+    if (limited === undefined) return undefined;
+    this.#options.observer.limited(limited.limit, sender);
+    return { status: 'unavailable', code: 'rate_limited', retryAfterMs: limited.waitMs };
+  }
+
   async #decide(candidate: Candidate): Promise<Verdict> {
-    const { envelope, sender, decisionId } = candidate;
-    let verdict: Verdict;
+    const { envelope, sender, clockSkew } = candidate;
+    const { observer } = this.#options;
+    let decision: Decision;
     try {
       const outcome = await this.#judge(candidate);
-      if (typeof outcome === 'string') verdict = unavailable(outcome);
-      else if ('code' in outcome) verdict = await this.#refuse(candidate, outcome);
-      else verdict = { status: 'accepted', recordHash: outcome.recordHash };
+      if (typeof outcome === 'string') decision = { verdict: unavailable(outcome) };
+      else if ('code' in outcome) decision = await this.#refuse(candidate, outcome);
+      else decision = { verdict: { status: 'accepted', recordHash: outcome.recordHash } };
     } catch (error) {
       const failure =
         error instanceof Unavailable ? error : new Unavailable('internal', 'unexpected failure', { cause: error });
-      this.#options.observer.failed(failure);
-      verdict = unavailable(unavailableCodes[failure.component]);
+      observer.failed(failure);
+      decision = { verdict: unavailable(unavailableCodes[failure.component]) };
     }
-    this.#options.observer.decided(verdict, envelope.record, sender, decisionId);
+    const { verdict, decisionId = candidate.decisionId } = decision;
+    if (verdict.status === 'accepted') observer.clockSkew(Number(clockSkew.ms), clockSkew.flagged);
+    observer.decided(verdict, envelope.record, sender, decisionId);
     return verdict;
   }
 
-  /** A refusal counts once its operation log is durable. */
-  async #refuse({ envelope: { record }, decisionId, admitted }: Candidate, rejection: Rejection): Promise<Verdict> {
-    const { deviceId, sequence } = record;
-    const { code, message } = rejection;
+  /**
+   * A refusal counts once its operation log is durable. The next records of its batch are told before, so that their rows
+   * share commits with this one. Should this row then fail, the records behind it have been refused for one that was not;
+   * nothing that was accepted depends on it, and they are answered as undecided, as this one is. What the log says of
+   * them is at worst a refusal that nobody was told of, as after any answer that is lost.
+   */
+  async #refuse(candidate: Candidate, rejection: Rejection): Promise<Decision> {
+    const { envelope, sender, decisionId, admission, admitted, predecessor } = candidate;
+    const { deviceId, sequence } = envelope.record;
+    const { code, message, identical } = rejection;
+    admission.judge(identical === true ? 'in-ledger' : 'refused');
+    const source = sender.address;
+    if (identical !== true && code !== 'predecessor_rejected') this.#options.limits.chargeRefusal(source);
     const evidence = code === 'equivocation' ? admitted : undefined;
-    const logged = await this.#placement.reject({ decisionId, deviceId, sequence, code, message, evidence });
-    return logged === 'committed' ? { status: 'rejected', rejection } : unavailable(logged);
+    const row = { decisionId, deviceId, sequence, code, message, source, evidence };
+    const logged = await this.#placement.reject(row);
+    if (logged.outcome !== 'committed') return { verdict: unavailable(logged.outcome) };
+    const before = code === 'predecessor_rejected' ? await predecessor?.verdict : undefined;
+    if (before?.status === 'unavailable') return { verdict: unavailable(before.code) };
+    return { verdict: { status: 'rejected', rejection }, decisionId: logged.decisionId };
   }
 
   /** The checks in their order, and again from the start whenever the place in the chain was lost to another replica. */
   async #judge(candidate: Candidate): Promise<Outcome> {
-    const { deviceId } = candidate.envelope.record;
+    const { predecessor, envelope } = candidate;
+    if (
+      predecessor !== undefined &&
+      predecessor.judgement === undefined &&
+      this.#placement.mayBeUsed(envelope.record)
+    ) {
+      const refusal = await this.#lookAhead(candidate);
+      if (refusal !== undefined) return (await predecessorOutcome(candidate, predecessor.judged)) ?? refusal;
+    }
     for (let attempt = 0; attempt < placeAttemptsMax; attempt++) {
-      const held = await predecessorOutcome(candidate, attempt === 0);
+      const held = await predecessorOutcome(candidate, attempt === 0 ? predecessor?.placed : predecessor?.judged);
       if (held !== undefined) return held;
-      const pending = candidate.predecessor !== undefined && candidate.predecessor.settled === undefined;
-      const found = this.#options.devices.find(deviceId);
-      const device = found instanceof Promise ? await found : found;
-      const refusal = this.#verify(candidate, device);
-      if (refusal !== undefined) return refusal;
-      const placed = await this.#placement.place(candidate, device?.revision ?? 0n);
+      const pending = predecessor !== undefined && predecessor.judgement === undefined;
+      const verified = await this.#verification.verify(candidate);
+      if ('code' in verified) return verified;
+      const placed = await this.#placement.place(candidate, verified.revision);
       if (!('departed' in placed)) {
-        // The predecessor may have lost its place meanwhile: then only its verdict tells what becomes of this one.
+        // The predecessor may have lost its place meanwhile: then only its judgement tells what becomes of this one.
         if (pending) continue;
         return placed;
       }
       const departure = await placed.departed;
       if (departure === 'committed') return { recordHash: placed.admitted.recordHash };
       if (departure !== 'lost') return departure;
-      this.#options.devices.forget(deviceId);
-      this.#placement.forget(deviceId);
+      this.#options.devices.forget(envelope.record.deviceId);
+      this.#placement.forget(envelope.record.deviceId);
     }
     return 'chain_contended';
   }
 
-  #verify(candidate: Candidate, device: Parameters<typeof judgeAuthor>[1]): Rejection | undefined {
-    const { envelope, sender } = candidate;
-    const { record, payload } = envelope;
-    const startMs = this.#options.clock.now();
-    const refusal =
-      (candidate.admitted === undefined ? judgePayload(envelope) : undefined) ??
-      judgeIdentity(record, sender.identity) ??
-      judgeAuthor(record, device, startMs) ??
-      judgeObjectRef(record, this.#options.objectRefScope);
-    if (refusal === undefined && candidate.admitted === undefined) {
-      const encoded = encodeRecord(record);
-      candidate.admitted = { record, encoded, recordHash: blake3Hash(encoded), payload };
-    }
-    this.#options.observer.stage('verify', startMs, this.#options.clock.now(), sender);
-    return refusal;
+  /**
+   * What needs no place in the chain is found out while the record before this one still waits for its own: the record is
+   * bad in itself, or it is in the ledger already. So the lines of a batch that is sent again are looked up together.
+   */
+  async #lookAhead(candidate: Candidate): Promise<Rejection | undefined> {
+    const verified = await this.#verification.verify(candidate);
+    return 'code' in verified ? verified : this.#placement.findRetry(candidate);
   }
 }
+
+/** What a record is told, and the row of the operation log that says so where it is another than its own. */
+type Decision = { readonly verdict: Verdict; readonly decisionId?: string };
 
 const unavailableCodes = {
   ledger: 'ledger_unavailable',
@@ -203,13 +245,17 @@ const unavailableCodes = {
 } as const satisfies Record<Unavailable['component'], UnavailableCode>;
 
 /**
- * Undefined when this record may be judged. The first time it is enough that the predecessor has its place; when places
- * were lost, its verdict is needed.
+ * Undefined when this record may be judged. At first it is enough that the predecessor has its place; when places were
+ * lost, its judgement is needed.
  */
-async function predecessorOutcome({ envelope, predecessor }: Candidate, first: boolean): Promise<Outcome | undefined> {
+async function predecessorOutcome(
+  { envelope, predecessor }: Candidate,
+  known: Promise<void> | undefined,
+): Promise<Outcome | undefined> {
   if (predecessor === undefined) return undefined;
-  await (first ? predecessor.placed : predecessor.verdict);
-  const { settled } = predecessor;
-  if (settled === undefined || isInLedger(settled)) return undefined;
-  return settled.status === 'unavailable' ? settled.code : reject.predecessorRejected(envelope.record);
+  await known;
+  const { settled, judgement } = predecessor;
+  if (settled?.status === 'unavailable') return settled.code;
+  if (judgement === undefined || judgement === 'in-ledger') return undefined;
+  return judgement === 'refused' ? reject.predecessorRejected(envelope.record) : judgement;
 }

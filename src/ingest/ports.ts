@@ -2,6 +2,7 @@
 import type { Device } from '../record/device.ts';
 import type { ChainHead, DeviceRecord } from '../record/record.ts';
 import type { RejectionCode } from '../record/rejection.ts';
+import type { RateLimited } from './rate-limits.ts';
 import type { Verdict } from './verdict.ts';
 
 /** A record that passed every check and waits to be made durable. `encoded` is its postcard encoding. */
@@ -33,6 +34,8 @@ export type ProposedRecord = {
   readonly record: DeviceRecord;
   readonly recordHash: Buffer;
   readonly location: PayloadLocation;
+  /** Arrival minus the record's own time where that is past the tolerance either way, else undefined. */
+  readonly clockSkewMs: bigint | undefined;
 };
 
 /** Consecutive records of one device, the first linking to a committed head. They commit together or not at all. */
@@ -43,13 +46,19 @@ export type ProposedRun = {
   readonly records: readonly ProposedRecord[];
 };
 
-/** A refusal, for the operation log. */
+/** A row of the operation log: a refusal, or several that share it since they came faster than rows are written. */
 export type RejectedDecision = {
   readonly decisionId: string;
+  /** Empty, which is no device's id, where the refusals are of several. */
   readonly deviceId: string;
+  /** 0, which no record has, where there are several refusals. */
   readonly sequence: bigint;
   readonly code: RejectionCode;
   readonly message: string;
+  /** The sender's address; undefined where it is not known, or the refusals are of several. */
+  readonly source: string | undefined;
+  /** How many refusals it stands for. */
+  readonly count: number;
   /** For equivocation: the record that claims a used sequence, whose signature is the evidence. */
   readonly evidence: { readonly encoded: Buffer; readonly recordHash: Buffer } | undefined;
 };
@@ -79,6 +88,11 @@ export type RecordPlace = { readonly deviceId: string; readonly sequence: bigint
 export interface DeviceDirectory {
   /** Undefined when the registry does not know the device. May answer from memory. Rejects with Unavailable. */
   find(deviceId: string): Device | undefined | Promise<Device | undefined>;
+  /**
+   * The device again, read anew unless it was read just now: a refusal must not rest on a memory from before a
+   * registration. Rejects with Unavailable.
+   */
+  confirm(deviceId: string): Promise<Device | undefined>;
   /** What is remembered of this device has proved stale. */
   forget(deviceId: string): void;
 }
@@ -109,8 +123,8 @@ export type Component = 'ledger' | 'payload_store' | 'internal';
 export type Sender = {
   readonly transport: 'http' | 'mqtt';
   readonly address: string | undefined;
-  /** From the client certificate, where one was presented. */
-  readonly identity: string | undefined;
+  /** The names in the client certificate, undefined where none was presented. */
+  readonly identities: readonly string[] | undefined;
   readonly trace?: unknown;
 };
 
@@ -124,8 +138,12 @@ export interface Observer {
   failed(error: Unavailable): void;
   /** Times as of Clock.now. */
   stage(stage: Stage, startMs: number, endMs: number, sender: Sender): void;
+  /** Of a record that was accepted: its arrival minus its own time, and whether that is past the tolerance. */
+  clockSkew(skewMs: number, flagged: boolean): void;
   committed(rows: number, lostRuns: number): void;
   headLookup(hit: boolean): void;
+  /** What is exhausted where a record is answered `rate_limited`; `decided` is told as well. */
+  limited(limit: RateLimited['limit'], sender: Sender): void;
 }
 
 export interface Clock {

@@ -20,6 +20,7 @@ function runOf(stored: readonly boolean[], revisions: readonly bigint[] = []) {
       admitted: vector,
       decisionId: `decision ${index}`,
       revision: revisions[index] ?? 1n,
+      clockSkewMs: undefined,
       location: isStored ? location : undefined,
       departed: Promise.race([]),
       depart,

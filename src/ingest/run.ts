@@ -13,6 +13,8 @@ export type RunEntry = {
   readonly admitted: AdmittedRecord;
   readonly decisionId: string;
   readonly revision: bigint;
+  /** As in ProposedRecord. */
+  readonly clockSkewMs: bigint | undefined;
   /** Known once the payload is durable. */
   location: PayloadLocation | undefined;
   readonly departed: Promise<Departure>;

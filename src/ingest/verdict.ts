@@ -8,7 +8,12 @@ import type { Rejection, UnavailableCode } from '../record/rejection.ts';
 export type Verdict =
   | { readonly status: 'accepted'; readonly recordHash: Buffer }
   | { readonly status: 'rejected'; readonly rejection: Rejection }
-  | { readonly status: 'unavailable'; readonly code: UnavailableCode };
+  | {
+      readonly status: 'unavailable';
+      readonly code: UnavailableCode;
+      /** Sooner than this it would be in vain; left out where that is not known. */
+      readonly retryAfterMs?: number;
+    };
 
 export const unavailable = (code: UnavailableCode): Verdict => ({ status: 'unavailable', code });
 

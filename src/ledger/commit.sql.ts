@@ -25,13 +25,14 @@ WITH proposed AS MATERIALIZED (
          substring($12::bytea FROM (${hashBytes} * (i - 1) + 1)::int FOR ${hashBytes}) AS prev_record_hash,
          substring($13::bytea FROM (${hashBytes} * (i - 1) + 1)::int FOR ${hashBytes}) AS record_hash
   FROM unnest($1::text[], $2::bigint[], $3::uuid[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::bigint[],
-              $9::bigint[]) WITH ORDINALITY
-    AS p(device_id, revision, decision_id, sequence, timestamp_ms, object_ref, object_key, object_offset, payload_bytes, i)
+              $9::bigint[], $14::bigint[]) WITH ORDINALITY
+    AS p(device_id, revision, decision_id, sequence, timestamp_ms, object_ref, object_key, object_offset, payload_bytes,
+         clock_skew_ms, i)
 ), first AS (
   INSERT INTO audit_records (device_id, sequence, timestamp_ms, payload_hash, signature, prev_record_hash, object_ref,
-                             record_hash, object_key, object_offset, payload_bytes)
+                             record_hash, object_key, object_offset, payload_bytes, clock_skew_ms)
   SELECT p.device_id, sequence, timestamp_ms, payload_hash, signature, prev_record_hash, object_ref,
-         record_hash, object_key, object_offset, payload_bytes
+         record_hash, object_key, object_offset, payload_bytes, clock_skew_ms
   FROM proposed p JOIN devices d ON d.id = p.device_id AND d.revision = p.revision
   WHERE p.sequence = 1 OR EXISTS (
     SELECT FROM audit_records a
@@ -41,22 +42,23 @@ WITH proposed AS MATERIALIZED (
   RETURNING device_id
 ), rest AS (
   INSERT INTO audit_records (device_id, sequence, timestamp_ms, payload_hash, signature, prev_record_hash, object_ref,
-                             record_hash, object_key, object_offset, payload_bytes)
+                             record_hash, object_key, object_offset, payload_bytes, clock_skew_ms)
   SELECT device_id, sequence, timestamp_ms, payload_hash, signature, prev_record_hash, object_ref,
-         record_hash, object_key, object_offset, payload_bytes
+         record_hash, object_key, object_offset, payload_bytes, clock_skew_ms
   FROM proposed JOIN first USING (device_id)
   WHERE revision IS NULL
 ), accepted AS (
   INSERT INTO operation_logs (id, decision, device_id, sequence, message)
   SELECT decision_id, 'Accepted', device_id, sequence, 'ingest accepted' FROM proposed JOIN first USING (device_id)
 ), rejected AS (
-  INSERT INTO operation_logs (id, decision, device_id, sequence, code, message)
-  SELECT id, 'Rejected', device_id, sequence, code, message
-  FROM unnest($14::uuid[], $15::text[], $16::bigint[], $17::text[], $18::text[]) AS r(id, device_id, sequence, code, message)
+  INSERT INTO operation_logs (id, decision, device_id, sequence, code, message, source, count)
+  SELECT id, 'Rejected', device_id, sequence, code, message, source, count
+  FROM unnest($15::uuid[], $16::text[], $17::bigint[], $18::text[], $19::text[], $20::text[], $21::bigint[])
+    AS r(id, device_id, sequence, code, message, source, count)
 ), evidence AS (
   INSERT INTO equivocations (device_id, sequence, record_hash, record)
   SELECT device_id, sequence, record_hash, record
-  FROM unnest($19::text[], $20::bigint[], $21::bytea[], $22::bytea[]) AS e(device_id, sequence, record_hash, record)
+  FROM unnest($22::text[], $23::bigint[], $24::bytea[], $25::bytea[]) AS e(device_id, sequence, record_hash, record)
   ORDER BY device_id, sequence, record_hash
   ON CONFLICT DO NOTHING
 )
@@ -87,11 +89,14 @@ export function commitValues({ runs, rejections }: CommitBatch): unknown[] {
     bytes(({ record }) => record.signature),
     bytes(({ record }) => record.prevRecordHash),
     bytes(({ recordHash }) => recordHash),
+    column(({ clockSkewMs }) => clockSkewMs ?? null),
     refused(({ decisionId }) => decisionId),
     refused(({ deviceId }) => deviceId),
     refused(({ sequence }) => sequence),
     refused(({ code }) => code),
     refused(({ message }) => message),
+    refused(({ source }) => source ?? null),
+    refused(({ count }) => count),
     evidence.map(({ deviceId }) => deviceId),
     evidence.map(({ sequence }) => sequence),
     evidence.map(({ recordHash }) => recordHash),

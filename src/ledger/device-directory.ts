@@ -2,12 +2,17 @@ import pg from 'pg';
 import { Batcher } from '../ingest/batcher.ts';
 import type { Clock, DeviceDirectory } from '../ingest/ports.ts';
 import type { Device } from '../record/device.ts';
-import { type DeviceRow, deviceColumns, deviceFromRow } from './device-rows.ts';
+import { type DeviceRow, deviceColumns, deviceFromRow, type RegisteredDevice } from './device-rows.ts';
 import { unavailable } from './failure.ts';
 
-/** About 500 bytes each. Unknown ids are remembered as well, so a flood of them is mostly answered from memory. */
+/** About 500 bytes each, and what gateways it has. Unknown ids are remembered as well, so a flood of them is mostly answered from memory. */
 const devicesMax = 100_000;
 const lookupsPerQueryMax = 512;
+/**
+ * How old a memory may be that a refusal rests on. It bounds what a flood of refusals costs to ten reads of each device a
+ * second, and is less than it takes a device to hear of its registration.
+ */
+const confirmedForMs = 100;
 /** Half of the second within which a revocation must reach every pod, should its notification be lost. */
 const pollEveryMs = 500;
 /** The poll asks for what changed within this. A transaction that changes a device must not last longer. */
@@ -17,6 +22,9 @@ const pollGapMaxMs = (pollWindowSeconds * 1000) / 2;
 /** Changed devices that one poll names; past it, everything is forgotten. */
 const changesPerPollMax = 1000;
 
+/** What was last asked of a device: the answer, or the promise of it until it is there. */
+type Memory = { readonly askedMs: number; device: Device | undefined | Promise<Device | undefined> };
+
 /**
  * The registry as a pod remembers it. Postgres notifies of every change; a periodic re-read stands behind that, and the
  * fence of the admission statement (`revision`) behind both: what is remembered here can cost a second look, never a
@@ -25,7 +33,7 @@ const changesPerPollMax = 1000;
 export class PostgresDeviceDirectory implements DeviceDirectory, AsyncDisposable {
   readonly #pool: pg.Pool;
   readonly #clock: Pick<Clock, 'now'>;
-  readonly #devices = new Map<string, Device | undefined>();
+  readonly #devices = new Map<string, Memory>();
   readonly #lookups: Batcher<string, Device | undefined>;
   readonly #listenerConfig: pg.ClientConfig;
   readonly #onError: (error: unknown) => void;
@@ -61,10 +69,17 @@ export class PostgresDeviceDirectory implements DeviceDirectory, AsyncDisposable
   }
 
   find(deviceId: string): Device | undefined | Promise<Device | undefined> {
-    if (!this.#devices.has(deviceId)) return this.#lookups.add(deviceId);
-    const device = this.#devices.get(deviceId);
-    this.#remember(deviceId, device);
-    return device;
+    const memory = this.#devices.get(deviceId);
+    if (memory === undefined) return this.#read(deviceId);
+    this.#remember(deviceId, memory);
+    return memory.device;
+  }
+
+  async confirm(deviceId: string): Promise<Device | undefined> {
+    const memory = this.#devices.get(deviceId);
+    // Either way: the clock may have been set back.
+    const isFresh = memory !== undefined && Math.abs(this.#clock.now() - memory.askedMs) < confirmedForMs;
+    return isFresh ? memory.device : this.#read(deviceId);
   }
 
   forget(deviceId: string): void {
@@ -78,9 +93,25 @@ export class PostgresDeviceDirectory implements DeviceDirectory, AsyncDisposable
     await this.#listener?.end();
   }
 
-  #remember(deviceId: string, device: Device | undefined): void {
+  /** Reads the device anew. Whoever asks meanwhile waits for the same answer; it is not kept if forgotten until then. */
+  #read(deviceId: string): Promise<Device | undefined> {
+    const device = this.#lookups.add(deviceId);
+    const memory: Memory = { askedMs: this.#clock.now(), device };
+    this.#remember(deviceId, memory);
+    device.then(
+      (found) => {
+        memory.device = found;
+      },
+      () => {
+        if (this.#devices.get(deviceId) === memory) this.forget(deviceId);
+      },
+    );
+    return device;
+  }
+
+  #remember(deviceId: string, memory: Memory): void {
     this.#devices.delete(deviceId);
-    this.#devices.set(deviceId, device);
+    this.#devices.set(deviceId, memory);
     if (this.#devices.size > devicesMax) {
       for (const oldest of this.#devices.keys()) {
         this.#devices.delete(oldest);
@@ -96,8 +127,7 @@ export class PostgresDeviceDirectory implements DeviceDirectory, AsyncDisposable
         text: `SELECT ${deviceColumns} FROM devices d WHERE d.id = ANY($1::text[])`,
         values: [ids],
       });
-      const found = new Map(rows.map((row) => [row.id, withoutRevoked(deviceFromRow(row))]));
-      for (const id of ids) this.#remember(id, found.get(id));
+      const found = new Map(rows.map((row) => [row.id, remembered(deviceFromRow(row))]));
       return ids.map((id) => found.get(id));
     } catch (error) {
       throw unavailable('reading devices failed', error);
@@ -146,7 +176,8 @@ export class PostgresDeviceDirectory implements DeviceDirectory, AsyncDisposable
   }
 }
 
-/** A revoked key counts no more, whatever this pod's clock says of the moment. */
-function withoutRevoked(device: Device): Device {
-  return { ...device, keys: device.keys.filter(({ revokedAtMs }) => revokedAtMs === undefined) };
+/** What admission asks of a device. A revoked key counts no more, whatever this pod's clock says of the moment. */
+function remembered({ id, enabled, revision, keys, gateways }: RegisteredDevice): Device {
+  const current = keys.filter(({ revokedAtMs }) => revokedAtMs === undefined);
+  return { id, enabled, revision, gateways, keys: current.map(({ proof: _, ...key }) => key) };
 }

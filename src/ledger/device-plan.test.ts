@@ -1,28 +1,28 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import type { DeviceKey } from '../record/device.ts';
 import { type DeviceSpec, type KeySpec, planDevices } from './device-plan.ts';
-import type { RegisteredDevice } from './device-rows.ts';
+import type { RegisteredDevice, RegisteredKey } from './device-rows.ts';
 
 const nowMs = 1_800_000_000_000;
-const always = { validFromMs: 0.25, validUntilMs: undefined, revokedAtMs: undefined };
-const key = (byte: number, more: Partial<DeviceKey> = {}): DeviceKey => ({
+const always = { validFromMs: 0.25, validUntilMs: undefined, revokedAtMs: undefined, proof: undefined };
+const key = (byte: number, more: Partial<RegisteredKey> = {}): RegisteredKey => ({
   scheme: 'payload-v1',
   publicKey: Buffer.alloc(32, byte),
   ...always,
   ...more,
 });
 const named = (byte: number) => ({ scheme: 'payload-v1', publicKey: Buffer.alloc(32, byte) }) as const;
-const registered = (keys: readonly DeviceKey[], more: Partial<RegisteredDevice> = {}): RegisteredDevice => ({
+const registered = (keys: readonly RegisteredKey[], more: Partial<RegisteredDevice> = {}): RegisteredDevice => ({
   id: 'lift-01',
   site: 'north',
   enabled: true,
   revision: 1n,
   keys,
+  gateways: [],
   ...more,
 });
 const plan = (specs: readonly DeviceSpec[], devices: readonly RegisteredDevice[], prune = false) =>
-  planDevices(specs, devices, { prune, nowMs });
+  planDevices(specs, devices, { prune, requireProof: false, nowMs });
 const kinds = (specs: readonly DeviceSpec[], devices: readonly RegisteredDevice[], prune = false) =>
   plan(specs, devices, prune).changes.map(({ kind, id }) => `${kind} ${id}`);
 
@@ -83,7 +83,7 @@ test('the times of a key that may have admitted records stay: the audit re-check
   const soon = key(1, { validFromMs: nowMs + minute });
   const later = key(1, { validFromMs: nowMs + minute + 1 });
   const ended = key(1, { validUntilMs: nowMs });
-  const tries: readonly (readonly [DeviceKey, Partial<KeySpec>, RegExp | undefined])[] = [
+  const tries: readonly (readonly [RegisteredKey, Partial<KeySpec>, RegExp | undefined])[] = [
     [begun, { validFromMs: 0 }, /leave valid_from out, it cannot move any more/],
     [begun, { validFromMs: nowMs + 1 }, /leave valid_from out/],
     [begun, { validUntilMs: nowMs - 1 }, /valid_until cannot move into the past, to 2027-01-15T07:59:59.999Z: revoke/],
@@ -110,4 +110,47 @@ test('no more current keys than the verifier tries; keys that have ended do not 
   });
   assert.deepEqual(plan([spec(8)], [registered([ended])]).problems, []);
   assert.match(plan([spec(9)], [registered([ended])]).problems.join(), /9 current keys: the most is 8/);
+});
+
+test('gateways are exactly those of the file; a file that does not speak of them leaves them', () => {
+  const served = registered([key(1)], { gateways: ['gateway-1', 'gateway-2'] });
+  const spec = (gateways?: string[]) => ({ id: 'lift-01', keys: [named(1)], gateways });
+  const changes = (gateways?: string[]) =>
+    plan([spec(gateways)], [served]).changes.map((change) =>
+      'identity' in change ? `${change.kind} ${change.identity}` : change.kind,
+    );
+  assert.deepEqual(changes(), []);
+  assert.deepEqual(changes(['gateway-2', 'gateway-1']), []);
+  assert.deepEqual(changes(['gateway-2', 'gateway-3']), ['add-gateway gateway-3', 'remove-gateway gateway-1']);
+  assert.deepEqual(changes([]), ['remove-gateway gateway-1', 'remove-gateway gateway-2']);
+  assert.deepEqual(kinds([{ id: 'new-01', keys: [], gateways: ['gateway-1'] }], []), [
+    'add-device new-01',
+    'add-gateway new-01',
+  ]);
+});
+
+test('a proof is kept once, and taken neither away nor for another', () => {
+  const [proof, other] = [Buffer.alloc(64, 1), Buffer.alloc(64, 2)];
+  const spec = (proof?: Buffer) => ({ id: 'lift-01', keys: [{ ...named(1), proof }] });
+  assert.deepEqual(kinds([spec(proof)], [registered([key(1)])]), ['prove-key lift-01']);
+  assert.deepEqual(kinds([spec()], [registered([key(1, { proof })])]), []);
+  assert.deepEqual(kinds([spec(other)], [registered([key(1, { proof })])]), []);
+});
+
+test('where proofs are required, no key counts without one, be it new or known', () => {
+  const proof = Buffer.alloc(64, 1);
+  const problems = (spec: Partial<KeySpec>, devices: readonly RegisteredDevice[]) =>
+    planDevices([{ id: 'lift-01', keys: [{ ...named(1), ...spec }] }], devices, {
+      prune: false,
+      requireProof: true,
+      nowMs,
+    }).problems.join();
+  const lacking = /key lift-01 payload-v1:0101.* has no proof of possession: run 'eds device enrol'/;
+  assert.match(problems({}, []), lacking);
+  assert.match(problems({}, [registered([key(1)])]), lacking);
+  assert.equal(problems({ proof }, []), '');
+  assert.equal(problems({ proof }, [registered([key(1)])]), '');
+  assert.equal(problems({}, [registered([key(1, { proof })])]), '');
+  assert.equal(problems({ revoked: true }, [registered([key(1)])]), '');
+  assert.equal(problems({}, [registered([key(1, { validUntilMs: nowMs })])]), '');
 });

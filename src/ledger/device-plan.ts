@@ -1,6 +1,6 @@
 import { type DeviceKey, keysPerDeviceMax } from '../record/device.ts';
 import type { VerificationKey } from '../record/signature.ts';
-import type { RegisteredDevice } from './device-rows.ts';
+import type { RegisteredDevice, RegisteredKey } from './device-rows.ts';
 
 /**
  * A device as it should be. What is left out (undefined) stays as it is, so that a file which does not speak of
@@ -11,13 +11,19 @@ export type DeviceSpec = {
   readonly site?: string | null | undefined;
   readonly enabled?: boolean | undefined;
   readonly keys: readonly KeySpec[];
+  /** Exactly these. */
+  readonly gateways?: readonly string[] | undefined;
 };
 
-/** Times in milliseconds since the Unix epoch. A key that is new and has no `validFromMs` counts from now on. */
+/**
+ * Times in milliseconds since the Unix epoch. A key that is new and has no `validFromMs` counts from now on. `proof` is one
+ * that holds.
+ */
 export type KeySpec = VerificationKey & {
   readonly validFromMs?: number | undefined;
   readonly validUntilMs?: number | null | undefined;
   readonly revoked?: boolean | undefined;
+  readonly proof?: Buffer | undefined;
 };
 
 export type DeviceChange = { readonly id: string } & (
@@ -26,7 +32,9 @@ export type DeviceChange = { readonly id: string } & (
   | { readonly kind: 'set-enabled'; readonly enabled: boolean }
   | { readonly kind: 'add-key'; readonly key: KeySpec }
   | { readonly kind: 'set-validity'; readonly key: Validity; readonly before: Validity }
+  | { readonly kind: 'prove-key'; readonly key: VerificationKey; readonly proof: Buffer }
   | { readonly kind: 'revoke-key'; readonly key: VerificationKey }
+  | { readonly kind: 'add-gateway' | 'remove-gateway'; readonly identity: string }
 );
 export type Validity = VerificationKey & Pick<DeviceKey, 'validFromMs' | 'validUntilMs'>;
 
@@ -41,6 +49,8 @@ export type DevicePlan = {
 export type PlanOptions = {
   /** Suspend devices and revoke keys that are not asked for. Nothing is ever deleted: records refer to it. */
   readonly prune: boolean;
+  /** Refuse keys that would count without a proof of possession. */
+  readonly requireProof: boolean;
   /** By Postgres's clock, which judges the changes as well. */
   readonly nowMs: number;
 };
@@ -67,10 +77,12 @@ class Planner implements DevicePlan {
   readonly unlisted: { id: string; key: VerificationKey | undefined }[] = [];
   readonly problems: string[] = [];
   readonly #prune: boolean;
+  readonly #requireProof: boolean;
   readonly #nowMs: number;
 
-  constructor({ prune, nowMs }: PlanOptions) {
+  constructor({ prune, requireProof, nowMs }: PlanOptions) {
     this.#prune = prune;
+    this.#requireProof = requireProof;
     this.#nowMs = nowMs;
   }
 
@@ -96,6 +108,12 @@ class Planner implements DevicePlan {
     }
     if (current > keysPerDeviceMax)
       this.problems.push(`device ${id} would have ${current} current keys: the most is ${keysPerDeviceMax}`);
+    const before = device?.gateways ?? [];
+    const after = spec.gateways ?? before;
+    for (const identity of after)
+      if (!before.includes(identity)) this.changes.push({ id, kind: 'add-gateway', identity });
+    for (const identity of before)
+      if (!after.includes(identity)) this.changes.push({ id, kind: 'remove-gateway', identity });
   }
 
   retire(device: RegisteredDevice): void {
@@ -115,7 +133,7 @@ class Planner implements DevicePlan {
   }
 
   /** Answers whether the key will count, now or later. */
-  #planKey(id: string, key: KeySpec, before: DeviceKey | undefined): boolean {
+  #planKey(id: string, key: KeySpec, before: RegisteredKey | undefined): boolean {
     const validFromMs = key.validFromMs ?? before?.validFromMs ?? this.#nowMs;
     const validUntilMs = key.validUntilMs === undefined ? before?.validUntilMs : (key.validUntilMs ?? undefined);
     if (validUntilMs !== undefined && validUntilMs <= validFromMs)
@@ -129,9 +147,14 @@ class Planner implements DevicePlan {
     else {
       const { scheme, publicKey } = key;
       this.#planValidity(id, { scheme, publicKey, validFromMs, validUntilMs }, before);
+      if (key.proof !== undefined && before.proof === undefined)
+        this.changes.push({ id, kind: 'prove-key', key, proof: key.proof });
       if (key.revoked) this.changes.push({ id, kind: 'revoke-key', key });
     }
-    return !key.revoked && this.#lasts(validUntilMs);
+    const counts = !key.revoked && this.#lasts(validUntilMs);
+    if (counts && this.#requireProof && (key.proof ?? before?.proof) === undefined)
+      this.problems.push(`${keyName(id, key)} has no proof of possession: run 'eds device enrol' on the device's side`);
+    return counts;
   }
 
   /** Records are re-checked with the key's times as of their acceptance: what these say of the past has to stay. */

@@ -1,16 +1,18 @@
 import pg from 'pg';
-import { deviceIdFault, keysPerDeviceMax, siteFault } from '../record/device.ts';
+import { deviceIdFault, gatewayFault, gatewaysPerDeviceMax, keysPerDeviceMax, siteFault } from '../record/device.ts';
 import { publicKeyFault } from '../record/public-key.ts';
 import type { VerificationKey } from '../record/signature.ts';
+import { type Actor, inRegistryTransaction } from './device-actor.ts';
 import { type DeviceRow, deviceColumns, deviceFromRow, type RegisteredDevice } from './device-rows.ts';
-import { inTransaction } from './transaction.ts';
 
 /** What is asked for cannot be done, and why. */
 export class RegistryError extends Error {
   override readonly name = 'RegistryError';
 }
 
+/** `proof` is one that holds: see parseEnrolment. */
 export type NewKey = VerificationKey & {
+  readonly proof?: Buffer | undefined;
   readonly validFrom?: Date | undefined;
   readonly validUntil?: Date | undefined;
 };
@@ -27,12 +29,14 @@ export function isOutage(error: unknown): boolean {
   return !(error instanceof pg.DatabaseError) || outages.test(error.code ?? '');
 }
 
-/** Writes to the registry. Runs as the owner of the schema; pods only read. */
+/** Writes to the registry. Runs as the owner of the schema; pods only read. Every change is in the operation log. */
 export class DeviceRegistry {
   readonly #pool: pg.Pool;
+  readonly #actor: Actor;
 
-  constructor(pool: pg.Pool) {
+  constructor(pool: pg.Pool, actor?: string) {
     this.#pool = pool;
+    this.#actor = actor;
   }
 
   /** Every device, in the order of ids. */
@@ -55,7 +59,7 @@ export class DeviceRegistry {
     // Looked at first, so that a service whose role may only read can be told of a device that is there already.
     const known = await this.find(id);
     if (known !== undefined && hasKey(known, key) && (site === undefined || known.site === site)) return;
-    await inTransaction(this.#pool, async (client) => {
+    await this.#change(async (client) => {
       await client.query('INSERT INTO devices (id, site) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING', [
         id,
         site ?? null,
@@ -71,7 +75,7 @@ export class DeviceRegistry {
 
   /** Adds a key; the device's other keys end `overlapMs` from now, so that both count meanwhile. @throws RegistryError */
   async rotate(id: string, key: NewKey, overlapMs: number): Promise<void> {
-    await inTransaction(this.#pool, async (client) => {
+    await this.#change(async (client) => {
       await lockDevice(client, id);
       await addKey(client, id, key);
       await client.query(
@@ -85,7 +89,7 @@ export class DeviceRegistry {
 
   /** Revokes one key, or every key of the device. Answers how many. @throws RegistryError when there was none */
   async revoke(id: string, publicKey?: Buffer): Promise<number> {
-    return inTransaction(this.#pool, async (client) => {
+    return this.#change(async (client) => {
       await lockDevice(client, id);
       const { rowCount } = await client.query(
         `UPDATE device_keys SET revoked_at = clock_timestamp()
@@ -99,13 +103,49 @@ export class DeviceRegistry {
 
   /** Suspends or resumes the device. @throws RegistryError when it is unknown */
   async setEnabled(id: string, enabled: boolean): Promise<void> {
-    const { rowCount } = await this.#pool.query('UPDATE devices SET enabled = $2 WHERE id = $1', [id, enabled]);
-    if (!rowCount) throw new RegistryError(`device ${id} is not registered`);
+    await this.#change(async (client) => {
+      await lockDevice(client, id);
+      await client.query('UPDATE devices SET enabled = $2 WHERE id = $1 AND enabled <> $2', [id, enabled]);
+    });
+  }
+
+  /** Lets certificates with this name speak for the device. The same again changes nothing. @throws RegistryError */
+  async addGateway(id: string, identity: string): Promise<void> {
+    const fault = gatewayFault(identity);
+    if (fault !== undefined) throw new RegistryError(`gateway of device ${id}: ${fault}`);
+    await this.#change(async (client) => {
+      await lockDevice(client, id);
+      await client.query(
+        'INSERT INTO device_gateways (device_id, identity) VALUES ($1, $2) ON CONFLICT (device_id, identity) DO NOTHING',
+        [id, identity],
+      );
+      const { rowCount } = await client.query('SELECT FROM device_gateways WHERE device_id = $1', [id]);
+      if ((rowCount ?? 0) > gatewaysPerDeviceMax)
+        throw new RegistryError(`device ${id} would have more than ${gatewaysPerDeviceMax} gateways: remove one first`);
+    });
+  }
+
+  /** Takes that back, at once. @throws RegistryError when there is no such gateway of the device */
+  async removeGateway(id: string, identity: string): Promise<void> {
+    await this.#change(async (client) => {
+      await lockDevice(client, id);
+      const { rowCount } = await client.query('DELETE FROM device_gateways WHERE device_id = $1 AND identity = $2', [
+        id,
+        identity,
+      ]);
+      if (!rowCount) throw new RegistryError(`device ${id} has no gateway ${identity}`);
+    });
+  }
+
+  #change<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+    return inRegistryTransaction(this.#pool, this.#actor, work);
   }
 }
 
-function hasKey({ keys }: RegisteredDevice, { publicKey, scheme }: NewKey): boolean {
-  return keys.some((key) => key.scheme === scheme && key.publicKey.equals(publicKey) && key.revokedAtMs === undefined);
+/** With a proof, if the new one comes with one. */
+function hasKey({ keys }: RegisteredDevice, { publicKey, scheme, proof }: NewKey): boolean {
+  const same = keys.find((key) => key.scheme === scheme && key.publicKey.equals(publicKey));
+  return same !== undefined && same.revokedAtMs === undefined && (proof === undefined || same.proof !== undefined);
 }
 
 /** SQLSTATE insufficient_privilege. */
@@ -126,9 +166,11 @@ async function addKey(client: pg.ClientBase, id: string, key: NewKey): Promise<v
     throw new RegistryError(`public key for device ${id} would end before it begins`);
   await lockDevice(client, id);
   await client.query(
-    `INSERT INTO device_keys (device_id, public_key, scheme, valid_from, valid_until)
-     VALUES ($1, $2, $3, coalesce($4, clock_timestamp()), $5) ON CONFLICT ON CONSTRAINT device_keys_once DO NOTHING`,
-    [id, key.publicKey, key.scheme, validFrom ?? null, validUntil ?? null],
+    `INSERT INTO device_keys AS known (device_id, public_key, scheme, valid_from, valid_until, proof)
+     VALUES ($1, $2, $3, coalesce($4, clock_timestamp()), $5, $6)
+     ON CONFLICT ON CONSTRAINT device_keys_once DO UPDATE SET proof = excluded.proof
+       WHERE known.proof IS NULL AND excluded.proof IS NOT NULL`,
+    [id, key.publicKey, key.scheme, validFrom ?? null, validUntil ?? null, key.proof ?? null],
   );
   const { rows } = await client.query<{ revoked: boolean; current: string }>(
     `SELECT bool_or(revoked_at IS NOT NULL) FILTER (WHERE public_key = $2 AND scheme = $3) AS revoked,

@@ -86,7 +86,8 @@ export class PostgresSnapshot implements LedgerSnapshot, AsyncDisposable {
   async counts(): Promise<LedgerCounts> {
     const [row] = await this.#query<{ devices: string; rejected: string; kept_since_ms: string | null }>(
       `SELECT (SELECT count(*) FROM devices WHERE ${this.#isSelected('id')}) AS devices,
-              (SELECT count(*) FROM operation_logs WHERE decision = 'Rejected' AND ${this.#isSelected('device_id')}) AS rejected,
+              (SELECT coalesce(sum(count), 0) FROM operation_logs
+               WHERE decision = 'Rejected' AND ${this.#isSelected('device_id')}) AS rejected,
               (SELECT extract(epoch FROM min(created_at)) * 1000 FROM operation_logs) AS kept_since_ms`,
       [this.#deviceIds],
     );
@@ -106,13 +107,17 @@ export class PostgresSnapshot implements LedgerSnapshot, AsyncDisposable {
   }
 
   records(): AsyncIterable<readonly LedgerRecord[]> {
-    return this.#pages<RecordRow & { record_hash: Buffer; ingested_at_ms: string }, LedgerRecord>(
-      `SELECT ${recordColumns}, record_hash, extract(epoch FROM ingested_at) * 1000 AS ingested_at_ms
+    return this.#pages<
+      RecordRow & { record_hash: Buffer; ingested_at_ms: string; clock_skew_ms: string | null },
+      LedgerRecord
+    >(
+      `SELECT ${recordColumns}, record_hash, extract(epoch FROM ingested_at) * 1000 AS ingested_at_ms, clock_skew_ms
        FROM audit_records WHERE ${this.#isSelected('device_id')} ORDER BY device_id, sequence`,
       (row) => ({
         record: recordFromRow(row),
         recordHash: row.record_hash,
         ingestedAtMs: Number(row.ingested_at_ms),
+        clockSkewMs: row.clock_skew_ms === null ? undefined : BigInt(row.clock_skew_ms),
       }),
     );
   }

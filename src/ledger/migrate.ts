@@ -110,7 +110,7 @@ async function grantService(client: pg.Client, role: string): Promise<void> {
   const grantee = pg.escapeIdentifier(role);
   await client.query(`
     GRANT USAGE ON SCHEMA ${schema} TO ${grantee};
-    GRANT SELECT ON schema_migrations, devices, device_keys, audit_records, operation_logs, equivocations TO ${grantee};
+    GRANT SELECT ON schema_migrations, devices, device_keys, device_gateways, audit_records, operation_logs, equivocations TO ${grantee};
     GRANT INSERT ON audit_records, operation_logs, equivocations TO ${grantee};
     GRANT EXECUTE ON FUNCTION ensure_operation_log_partitions(integer) TO ${grantee};`);
 }

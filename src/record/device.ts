@@ -6,9 +6,11 @@ import { textFault } from './text.ts';
 export type Device = {
   readonly id: string;
   readonly enabled: boolean;
-  /** Changes with every change of the device or of its keys; the ledger commits only what was judged under the current one. */
+  /** Changes with every change of the device, its keys or its gateways; the ledger commits only what was judged under the current one. */
   readonly revision: bigint;
   readonly keys: readonly DeviceKey[];
+  /** Names in certificates that may speak for this device besides its own id. */
+  readonly gateways: readonly string[];
 };
 
 /** A registered key and when it counts; times in milliseconds since the Unix epoch. */
@@ -54,6 +56,16 @@ export function deviceIdFault(id: string): string | undefined {
   if (parts.some((part) => part === '' || part === '.' || part === '..'))
     return "no empty part, no '.' and no '..' may stand between slashes";
   return undefined;
+}
+
+/** Who speaks for a device is read with its keys, each time: a site has a gateway or two, and their spares. */
+export const gatewaysPerDeviceMax = 16;
+/** The registry's column. No longer name fits a DNS SAN (RFC 1035 section 2.3.4). */
+const gatewayBytesMax = 255;
+
+/** Why no certificate can speak for a device under this name, or undefined. */
+export function gatewayFault(identity: string): string | undefined {
+  return textFault(identity, gatewayBytesMax);
 }
 
 /** The registry's column. */

@@ -12,7 +12,7 @@ const key: DeviceKey = {
   validUntilMs: 20_000,
   revokedAtMs: undefined,
 };
-const device: Device = { id: 'lift-01', enabled: true, revision: 1n, keys: [key] };
+const device: Device = { id: 'lift-01', enabled: true, revision: 1n, keys: [key], gateways: [] };
 
 test('a payload is taken only when its hash is the one that the device signed', () => {
   for (const { record, payload } of recordVectors) {
@@ -22,10 +22,18 @@ test('a payload is taken only when its hash is the one that the device signed', 
 });
 
 test('a certificate speaks for its own device only, and none is needed where none is presented', () => {
-  assert.equal(judgeIdentity(sampleRecord, undefined), undefined);
-  assert.equal(judgeIdentity(sampleRecord, 'lift-01'), undefined);
-  assert.equal(judgeIdentity(sampleRecord, 'lift-02')?.code, 'identity_mismatch');
-  assert.equal(judgeIdentity(sampleRecord, '')?.code, 'identity_mismatch');
+  assert.equal(judgeIdentity(sampleRecord, device, undefined), undefined);
+  assert.equal(judgeIdentity(sampleRecord, device, ['lift-01']), undefined);
+  assert.equal(judgeIdentity(sampleRecord, undefined, ['site.example', 'lift-01']), undefined);
+  for (const names of [['lift-02'], [''], []])
+    assert.equal(judgeIdentity(sampleRecord, device, names)?.code, 'identity_mismatch');
+});
+
+test('a gateway speaks for the devices that it is registered for, and for no other', () => {
+  const served = { ...device, gateways: ['gateway-7'] };
+  assert.equal(judgeIdentity(sampleRecord, served, ['gateway-7']), undefined);
+  assert.equal(judgeIdentity(sampleRecord, served, ['gateway-8'])?.code, 'identity_mismatch');
+  assert.equal(judgeIdentity(sampleRecord, undefined, ['gateway-7'])?.code, 'identity_mismatch');
 });
 
 test('a device without a place in the registry, suspended, or without a key of its own gets nothing in', () => {

@@ -16,9 +16,18 @@ export function judgePayload({ record, payload }: Envelope): Rejection | undefin
   return blake3Hash(payload).equals(record.payloadHash) ? undefined : reject.payloadHashMismatch(record);
 }
 
-/** @param identity what the sender's certificate says it is, where it presented one */
-export function judgeIdentity(record: DeviceRecord, identity: string | undefined): Rejection | undefined {
-  return identity === undefined || identity === record.deviceId ? undefined : reject.identityMismatch(record, identity);
+/**
+ * The sender's certificate names the device, or a gateway that may speak for it.
+ * @param identities the names in the certificate, undefined where none was presented
+ */
+export function judgeIdentity(
+  record: DeviceRecord,
+  device: Device | undefined,
+  identities: readonly string[] | undefined,
+): Rejection | undefined {
+  if (identities === undefined) return undefined;
+  const speaks = (name: string) => name === record.deviceId || device?.gateways.includes(name) === true;
+  return identities.some(speaks) ? undefined : reject.identityMismatch(record, identities[0] ?? 'none');
 }
 
 /**

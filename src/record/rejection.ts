@@ -27,6 +27,7 @@ export const refusals = {
   predecessor_rejected: { status: 422, kind: 'rejected' },
   bad_http: { status: 400, kind: 'rejected' },
   headers_too_large: { status: 431, kind: 'rejected' },
+  rate_limited: { status: 429, kind: 'unavailable' },
   overloaded: { status: 503, kind: 'unavailable' },
   ledger_unavailable: { status: 503, kind: 'unavailable' },
   payload_store_unavailable: { status: 503, kind: 'unavailable' },

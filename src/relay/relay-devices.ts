@@ -37,7 +37,7 @@ export class RelayDevices implements DeviceDirectory {
   constructor(database: DatabaseSync, chainStart: ChainStart) {
     const rows = database.prepare('SELECT device_id, public_key, scheme FROM device_keys').all() as KeyRow[];
     const devices = [...Map.groupBy(rows, ({ device_id }) => device_id)].map(([id, keys]): Device => {
-      return { id, enabled: true, revision, keys: keys.map(keyOf) };
+      return { id, enabled: true, revision, keys: keys.map(keyOf), gateways: [] };
     });
     this.#devices = new Map(devices.map((device) => [device.id, device]));
     this.#chainStart = chainStart;
@@ -52,6 +52,10 @@ export class RelayDevices implements DeviceDirectory {
     const device = this.#devices.get(deviceId);
     if (device === undefined || this.#chainStart.isKnown(deviceId)) return device;
     return this.#chainStart.learn(deviceId).then(() => device);
+  }
+
+  async confirm(deviceId: string): Promise<Device | undefined> {
+    return this.find(deviceId);
   }
 
   forget(): void {}

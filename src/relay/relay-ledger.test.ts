@@ -11,6 +11,8 @@ const rejection: RejectedDecision = {
   sequence: 9n,
   code: 'invalid_sequence',
   message: 'out of order',
+  source: undefined,
+  count: 1,
   evidence: undefined,
 };
 const takeAll = { after: 0n, held: new Set<string>(), recordsMax: 1000, bytesMax: 1e9 };

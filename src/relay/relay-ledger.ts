@@ -121,6 +121,7 @@ export class RelayLedger implements Ledger {
     return true;
   }
 
+  /** A row that stands for several refusals says how many in its message. */
   #log({ decisionId, deviceId, sequence, code, message, evidence }: RejectedDecision): void {
     const rejectedMs = Math.trunc(this.#options.now());
     const record = evidence?.encoded ?? null;

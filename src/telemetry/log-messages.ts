@@ -8,6 +8,10 @@ export const logMessages = {
   undecided: 'record not decided',
   /** A request that never became a record to judge. */
   requestRefused: 'request refused',
+  /** Before there was a request. */
+  connectionRefused: 'connection refused',
+  certificateSwapped: 'certificate swapped',
+  certificateRefused: 'certificate refused',
   componentFailed: 'component failed',
   /** The OpenTelemetry SDK reports something, such as a collector that cannot be reached. */
   tracingProblem: 'tracing problem',
@@ -37,6 +41,7 @@ export const reasons = {
   predecessor_rejected: 'predecessor rejected',
   bad_http: 'bad HTTP',
   headers_too_large: 'headers too large',
+  rate_limited: 'rate limited',
   overloaded: 'overloaded',
   ledger_unavailable: 'ledger unavailable',
   payload_store_unavailable: 'payload store unavailable',

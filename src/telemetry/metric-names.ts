@@ -71,6 +71,34 @@ export const metricTable = {
     name: 'edgesentry_http_request_duration_seconds',
     help: 'Time from request to response, by method, route and status code.',
   },
+  rateLimited: {
+    name: 'edgesentry_rate_limited_total',
+    help: 'Records and requests past a rate, by limit.',
+  },
+  clockSkew: {
+    name: 'edgesentry_record_clock_skew_seconds',
+    help: "Arrival minus the record's own time: negative where the device's clock is ahead.",
+  },
+  clockSkewFlagged: {
+    name: 'edgesentry_record_clock_skew_flagged_total',
+    help: 'Records admitted with a time that is off by more than the tolerance, by direction (ahead or behind).',
+  },
+  connections: {
+    name: 'edgesentry_connections_open',
+    help: 'Connections to the ingest port, before and after their TLS handshake.',
+  },
+  connectionRefused: {
+    name: 'edgesentry_connection_refused_total',
+    help: 'Connections refused before there was a request, by reason.',
+  },
+  certificateExpiry: {
+    name: 'edgesentry_tls_certificate_expiry_timestamp_seconds',
+    help: 'When the certificate that is served ends, in seconds since the Unix epoch.',
+  },
+  certificateReload: {
+    name: 'edgesentry_tls_certificate_reload_total',
+    help: 'Changed certificate files, by result (swapped or refused).',
+  },
   logLinesDropped: {
     name: 'edgesentry_log_lines_dropped_total',
     help: 'Log lines dropped because the log was not read fast enough.',

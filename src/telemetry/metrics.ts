@@ -7,6 +7,8 @@ import { metricTable } from './metric-names.ts';
 const durationBuckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 /** Up to the most rows of one statement. */
 const commitRowsBuckets = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
+/** Seconds, negative where the device is ahead. From clocks that agree to devices that were offline for weeks. */
+const clockSkewBuckets = [-86_400, -3_600, -300, -60, -5, -1, 1, 5, 60, 300, 3_600, 86_400, 604_800];
 /** Milliseconds between two samples of the event loop's delay: fine enough for a loop that must answer within 50 ms. */
 const eventLoopSampleMs = 10;
 
@@ -55,6 +57,9 @@ export function createMetrics(version: string) {
   const unavailable = labelled(registry, metricTable.unavailable, 'code', codesOfKind('unavailable'));
   const errors = labelled(registry, metricTable.error, 'component', components);
   const headLookups = labelled(registry, metricTable.headLookup, 'result', ['hit', 'miss']);
+  const rateLimited = labelled(registry, metricTable.rateLimited, 'limit', ['source', 'device', 'pod', 'refused']);
+  const clockSkew = new Histogram({ ...metricTable.clockSkew, registers, buckets: clockSkewBuckets });
+  const clockSkewFlagged = labelled(registry, metricTable.clockSkewFlagged, 'direction', ['ahead', 'behind']);
   const commitRows = new Histogram({ ...metricTable.commitRows, registers, buckets: commitRowsBuckets });
   const stageDuration = new Histogram({
     ...metricTable.stageDuration,
@@ -98,6 +103,12 @@ export function createMetrics(version: string) {
       commitRows.observe(rows);
       fenceConflict.inc(lostRuns);
     },
+    rateLimited: (limit: keyof typeof rateLimited) => rateLimited[limit].inc(),
+    /** @param skewMs negative where the device is ahead; `flagged` when past the tolerance */
+    clockSkew(skewMs: number, flagged: boolean): void {
+      clockSkew.observe(skewMs / 1000);
+      if (flagged) clockSkewFlagged[skewMs < 0 ? 'ahead' : 'behind'].inc();
+    },
     headLookup: (hit: boolean) => headLookups[hit ? 'hit' : 'miss'].inc(),
     httpRequest({ method, route, statusCode, seconds }: HttpObservation): void {
       httpDuration.observe({ method, route, status_code: statusCode }, seconds);
@@ -108,6 +119,21 @@ export function createMetrics(version: string) {
       for (const figure of ['recordsInFlight', 'payloadBytesInFlight', 'commitsQueued'] as const) {
         readGauge(registry, metricTable[figure], () => ingest[figure]);
       }
+    },
+    /**
+     * Shows the connections of the ingest port from now on; call once. Answers what counts a refused one.
+     * @param reasons every reason that there is
+     */
+    watchConnections<R extends string>(reasons: readonly R[], open: () => number): (reason: R) => void {
+      readGauge(registry, metricTable.connections, open);
+      const refused = labelled(registry, metricTable.connectionRefused, 'reason', reasons);
+      return (reason) => refused[reason].inc();
+    },
+    /** Shows the served certificate from now on; call once. Answers what counts a change of its files. */
+    watchCertificate(expiresAtMs: () => number): (result: 'swapped' | 'refused') => void {
+      readGauge(registry, metricTable.certificateExpiry, () => expiresAtMs() / 1000);
+      const reloads = labelled(registry, metricTable.certificateReload, 'result', ['swapped', 'refused']);
+      return (result) => reloads[result].inc();
     },
     /** Shows the figures of a connection pool under the label `pool`. */
     watchPool,

@@ -16,8 +16,8 @@ const record: DeviceRecord = {
   prevRecordHash: Buffer.alloc(32),
   objectRef: 'lift-01/7',
 };
-const http: Sender = { transport: 'http', address: '192.0.2.7', identity: undefined };
-const mqtt: Sender = { transport: 'mqtt', address: undefined, identity: undefined };
+const http: Sender = { transport: 'http', address: '192.0.2.7', identities: undefined };
+const mqtt: Sender = { transport: 'mqtt', address: undefined, identities: undefined };
 
 function setUp() {
   const lines: Record<string, unknown>[] = [];
@@ -100,6 +100,26 @@ test('a flood of malformed requests is counted in full and does not flood the lo
   );
   assert.equal(await counted('edgesentry_ingest_rejected_total{reason="malformed_json"}'), 100);
   assert.equal(await counted('edgesentry_ingest_unavailable_total{code="draining"}'), 1);
+});
+
+test('a flood past a rate is counted in full by its limit, and a line a limit tells of it', async () => {
+  const { observer, lines, counted } = setUp();
+  for (let i = 0; i < 100; i++) observer.requestLimited('source', http);
+  observer.requestLimited('pod', mqtt);
+  assert.deepEqual(
+    lines.map(({ message, code, limit, source_address }) => ({ message, code, limit, source_address })),
+    [
+      { message: 'request refused', code: 'rate_limited', limit: 'source', source_address: '192.0.2.7' },
+      { message: 'request refused', code: 'rate_limited', limit: 'pod', source_address: undefined },
+    ],
+  );
+  // Of a record, the verdict tells as well.
+  observer.limited('device');
+  observer.decided({ status: 'unavailable', code: 'rate_limited', retryAfterMs: 100 }, record, http, '');
+  assert.equal(lines[2]?.device_id, 'lift-01');
+  assert.equal(await counted('edgesentry_rate_limited_total{limit="source"}'), 100);
+  assert.equal(await counted('edgesentry_rate_limited_total{limit="device"}'), 1);
+  assert.equal(await counted('edgesentry_ingest_unavailable_total{code="rate_limited"}'), 102);
 });
 
 test('stage times in milliseconds become seconds', async () => {

@@ -1,4 +1,5 @@
 import type { Observer, Sender, Stage, Unavailable } from '../ingest/ports.ts';
+import type { RateLimited } from '../ingest/rate-limits.ts';
 import type { Verdict } from '../ingest/verdict.ts';
 import type { DeviceRecord } from '../record/record.ts';
 import { type RefusalCode, type RejectionCode, refusals, type UnavailableCode } from '../record/rejection.ts';
@@ -64,6 +65,22 @@ export class TelemetryObserver implements Observer {
     this.#logger.warn(fields, logMessages.requestRefused);
   }
 
+  /** The line is the verdict's. */
+  limited(limit: RateLimited['limit']): void {
+    this.#metrics.rateLimited(limit);
+  }
+
+  /** A request, or a line of a batch, that was answered `rate_limited` before it was a record. */
+  requestLimited(limit: RateLimited['limit'], sender: Sender): void {
+    const code = 'rate_limited';
+    this.#metrics.unavailable(code);
+    this.#metrics.rateLimited(limit);
+    const suppressed = this.#throttle.admit(`${code} ${limit}`);
+    if (suppressed === undefined) return;
+    const fields = { code, reason: reasons[code], limit, suppressed, ...senderFields(sender) };
+    this.#logger.warn(fields, logMessages.requestRefused);
+  }
+
   failed(error: Unavailable): void {
     const { component } = error;
     this.#metrics.failed(component);
@@ -74,6 +91,10 @@ export class TelemetryObserver implements Observer {
   stage(stage: Stage, startMs: number, endMs: number, { trace }: Sender): void {
     this.#metrics.stage(stage, (endMs - startMs) / 1000);
     if (trace instanceof ServerSpan) trace.stage(stage, startMs, endMs);
+  }
+
+  clockSkew(skewMs: number, flagged: boolean): void {
+    this.#metrics.clockSkew(skewMs, flagged);
   }
 
   committed(rows: number, lostRuns: number): void {

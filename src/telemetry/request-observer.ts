@@ -1,4 +1,5 @@
 import type { Sender } from '../ingest/ports.ts';
+import type { RateLimited } from '../ingest/rate-limits.ts';
 import type { RefusalCode } from '../record/rejection.ts';
 import type { Metrics } from './metrics.ts';
 import type { TelemetryObserver } from './observer.ts';
@@ -38,6 +39,11 @@ export class RequestTelemetry {
   /** A request, or a line of a batch, that never became a record to judge. */
   refused(code: RefusalCode, detail: string, sender: Sender): void {
     this.#observer.requestRefused(code, detail, sender);
+  }
+
+  /** The same, answered `rate_limited`. */
+  limited(limit: RateLimited['limit'], sender: Sender): void {
+    this.#observer.requestLimited(limit, sender);
   }
 }
 

@@ -1,13 +1,15 @@
 import type { Admission } from '../../src/ingest/admission.ts';
 import type { IngestBounds } from '../../src/ingest/ingest.ts';
 import { type Observer, Unavailable } from '../../src/ingest/ports.ts';
+import type { Rate } from '../../src/ingest/token-bucket.ts';
 import type { Verdict } from '../../src/ingest/verdict.ts';
 import type { Device } from '../../src/record/device.ts';
 import type { ChainHead, Envelope } from '../../src/record/record.ts';
 import { type Attempt, describeVerdict, nameOf } from './attempt.ts';
+import type { DeviceModel } from './device-model.ts';
 import type { MemoryLedger } from './memory-ledger.ts';
 import type { MemoryObjects } from './memory-objects.ts';
-import { directoryLagMs, Replica } from './replica.ts';
+import { directoryLagMs, Replica, type ReplicaDirectory } from './replica.ts';
 import { type VerdictCheckOptions, verdictFault } from './verdict-check.ts';
 import { count, type Network } from './wire.ts';
 
@@ -15,6 +17,8 @@ import { count, type Network } from './wire.ts';
 const pollEveryMs = 500;
 
 const roomWaitMs = 50;
+/** Where records come from; not every transport tells. */
+const origins = [{ address: '192.0.2.1' }, { address: '192.0.2.2' }, { address: undefined }];
 
 type Admitted = { readonly attempt: Attempt; readonly admission: Admission };
 
@@ -23,14 +27,18 @@ export type ClusterOptions = {
   readonly ledger: MemoryLedger;
   readonly objects: MemoryObjects;
   readonly replicas: number;
+  readonly Directory: typeof ReplicaDirectory;
   readonly layout: 'object' | 'segment';
-  readonly bounds: Partial<IngestBounds> & { readonly predecessorWaitMs: number };
+  readonly deviceRate: Rate | undefined;
+  readonly bounds: Partial<IngestBounds> & Pick<IngestBounds, 'predecessorWaitMs' | 'clockSkewMaxMs'>;
 };
 
 /** The replicas behind their load balancer. Checks every verdict at the moment of its answer. */
 export class Cluster {
   readonly network: Network;
   readonly ledger: MemoryLedger;
+  readonly objects: MemoryObjects;
+  readonly clockSkewMaxMs: number;
   readonly attempts: Attempt[] = [];
   /** What must not have happened. */
   readonly faults: string[] = [];
@@ -45,10 +53,12 @@ export class Cluster {
     this.#options = options;
     this.network = network;
     this.ledger = ledger;
+    this.objects = objects;
+    this.clockSkewMaxMs = bounds.clockSkewMaxMs;
     this.registryLagMs = directoryLagMs + network.roundTripMsMax;
     const { predecessorWaitMs } = bounds;
     const { roundTripMsMax } = network;
-    this.#check = { ledger, objects, predecessorWaitMs, registryLagMs: this.registryLagMs, roundTripMsMax };
+    this.#check = { ledger, objects, predecessorWaitMs, roundTripMsMax, told: new Map() };
     for (let i = 0; i < options.replicas; i++) this.#replicas.push(this.#start());
   }
 
@@ -96,7 +106,12 @@ export class Cluster {
     };
     this.attempts.push(attempt);
     trace?.(`${replica.name} receives ${nameOf(envelope)}`);
-    const sender = { transport: 'http', address: undefined, identity: undefined, trace: attempt } as const;
+    const sender = {
+      transport: 'http',
+      ...this.network.random.pick(origins),
+      identities: undefined,
+      trace: attempt,
+    } as const;
     const admission = replica.ingest.admit(envelope, sender, before?.admission);
     void replica.crash.then(() => {
       attempt.lost = true;
@@ -126,6 +141,12 @@ export class Cluster {
       if (error instanceof Unavailable) return undefined;
       throw error;
     }
+  }
+
+  register(model: DeviceModel): void {
+    const { scheduler, trace } = this.network;
+    trace?.(`registry takes ${model.id}`);
+    this.ledger.registry.register(model, scheduler.nowMs);
   }
 
   /** Every replica is told sooner or later; a telling that is lost is made up for by a poll. */
@@ -169,11 +190,13 @@ export class Cluster {
         if (error.component === 'internal') this.fault(`I6: ${error.message}: ${describeCause(error.cause)}`);
       },
       stage: () => {},
+      clockSkew: () => {},
       committed: (rows, lostRuns) => {
         count(counters, 'commits');
         count(counters, 'rows', rows);
         count(counters, 'lost runs', lostRuns);
       },
+      limited: () => {},
       headLookup: (hit) => count(counters, hit ? 'head cache hits' : 'head cache misses'),
     };
   }

@@ -2,16 +2,35 @@ import { keyCountsAt } from '../../src/record/device.ts';
 import { encodeRecord } from '../../src/record/encoding.ts';
 import { blake3Hash } from '../../src/record/hash.ts';
 import { judgeObjectRef } from '../../src/record/judge.ts';
-import { type ChainHead, genesis } from '../../src/record/record.ts';
+import { type ChainHead, type DeviceRecord, genesis } from '../../src/record/record.ts';
+import type { Cluster } from './cluster.ts';
 import { isSigned } from './device-model.ts';
 import type { MemoryLedger, Row } from './memory-ledger.ts';
 import type { MemoryObjects } from './memory-objects.ts';
 import { payloadFault } from './verdict-check.ts';
 
 /** What is wrong with the ledger and the objects that it points at, once nothing is in flight any more. */
-export function ledgerFaults(ledger: MemoryLedger, objects: MemoryObjects): string[] {
+export function ledgerFaults(cluster: Cluster): string[] {
+  const { ledger, objects } = cluster;
   const faults = [...ledger.rows].flatMap(([deviceId, rows]) => chainFaults(deviceId, rows, objects));
-  return [...faults, ...logFaults(ledger)];
+  return [...faults, ...skewFaults(cluster), ...logFaults(ledger)];
+}
+
+/** Each row tells how far the device's clock was off when one of its attempts arrived, if that was too far. */
+function skewFaults({ ledger, attempts, clockSkewMaxMs }: Cluster): string[] {
+  const told = new Map<DeviceRecord, Set<bigint | undefined>>();
+  for (const {
+    envelope: { record },
+    arrivedMs,
+  } of attempts) {
+    const skewMs = Math.trunc(arrivedMs) - Number(record.timestampMs);
+    const skews = told.get(record) ?? new Set();
+    told.set(record, skews.add(Math.abs(skewMs) > clockSkewMaxMs ? BigInt(skewMs) : undefined));
+  }
+  return [...ledger.rows.values()]
+    .flat()
+    .filter(({ record, clockSkewMs }) => told.get(record)?.has(clockSkewMs) !== true)
+    .map(({ record, clockSkewMs }) => `${record.deviceId}:${record.sequence}: its clock is off by ${clockSkewMs}`);
 }
 
 /** I2: exactly 1..n, each linking to the one before, each valid when it was committed, with its payload. */

@@ -18,6 +18,8 @@ export type LogRow = {
   readonly deviceId: string;
   readonly sequence: bigint;
   readonly code: string | undefined;
+  /** How many decisions it stands for. */
+  readonly count: number;
 };
 
 /** The ledger that all replicas share: the meaning of src/ledger/commit.sql.ts, each call one atomic step. */
@@ -50,8 +52,8 @@ export class MemoryLedger {
         throw new BatchRefused('ledger', 'the rest of a run met the fence');
     }
     for (const { records } of winners) for (const proposed of records) this.insert(proposed);
-    for (const { decisionId, deviceId, sequence, code, evidence } of rejections) {
-      this.#write(decisionId, { decision: 'Rejected', deviceId, sequence, code });
+    for (const { decisionId, deviceId, sequence, code, count, evidence } of rejections) {
+      this.#write(decisionId, { decision: 'Rejected', deviceId, sequence, code, count });
       if (evidence !== undefined) this.evidence.add(evidence.recordHash.toString('hex'));
     }
     return new Set(winners.map(({ deviceId }) => deviceId));
@@ -96,7 +98,7 @@ export class MemoryLedger {
     const rows = this.rows.get(deviceId) ?? [];
     rows.push(row);
     this.rows.set(deviceId, rows);
-    this.#write(proposed.decisionId, { decision: 'Accepted', deviceId, sequence, code: undefined });
+    this.#write(proposed.decisionId, { decision: 'Accepted', deviceId, sequence, code: undefined, count: 1 });
   }
 
   #write(decisionId: string, row: LogRow): void {

@@ -1,11 +1,13 @@
-import { BatchRefused, type CommitBatch, type RecordPlace } from '../../src/ingest/ports.ts';
+import { BatchRefused, type CommitBatch, type ProposedRecord, type RecordPlace } from '../../src/ingest/ports.ts';
 import type { PutOutcome } from '../../src/payload-store/blobs.ts';
+import type { Device } from '../../src/record/device.ts';
 import { type ChainHead, genesis } from '../../src/record/record.ts';
 import { MemoryLedger } from './memory-ledger.ts';
 import { MemoryObjects } from './memory-objects.ts';
-import type { Variant } from './schedule.ts';
+import { ReplicaDirectory } from './replica.ts';
+import { sound, type Variant } from './schedule.ts';
 
-/** Ledgers and object stores that break what admission relies on. The simulation has to notice each of them. */
+/** Ledgers, object stores and registries that break what admission relies on. The simulation has to notice each of them. */
 
 const lateMs = 50;
 
@@ -55,6 +57,32 @@ class LosersAnsweredAsInserted extends MemoryLedger {
 class RefusalsNotLogged extends MemoryLedger {
   override commit(batch: CommitBatch): Set<string> {
     return super.commit({ ...batch, rejections: [] });
+  }
+}
+
+class SharedRowsDropped extends MemoryLedger {
+  override commit(batch: CommitBatch): Set<string> {
+    return super.commit({ ...batch, rejections: batch.rejections.filter(({ count }) => count === 1) });
+  }
+}
+
+class SharedRowsCountedAsOne extends MemoryLedger {
+  override commit(batch: CommitBatch): Set<string> {
+    return super.commit({ ...batch, rejections: batch.rejections.map((rejection) => ({ ...rejection, count: 1 })) });
+  }
+}
+
+class SharedRowsAnsweredBeforeLogged extends MemoryLedger {
+  override commit(batch: CommitBatch): Set<string> {
+    const shared = batch.rejections.filter(({ count }) => count > 1);
+    this.scheduler.after(lateMs, () => super.commit({ runs: [], rejections: shared }));
+    return super.commit({ ...batch, rejections: batch.rejections.filter(({ count }) => count === 1) });
+  }
+}
+
+class SkewDropped extends MemoryLedger {
+  protected override insert(proposed: ProposedRecord): void {
+    super.insert({ ...proposed, clockSkewMs: undefined });
   }
 }
 
@@ -113,8 +141,15 @@ class TakenAnsweredAsCreated extends MemoryObjects {
   }
 }
 
-const ledger = (Ledger: typeof MemoryLedger): Variant => ({ Ledger, Objects: MemoryObjects });
-const objects = (Objects: typeof MemoryObjects): Variant => ({ Ledger: MemoryLedger, Objects });
+class ConfirmedFromMemory extends ReplicaDirectory {
+  override async confirm(deviceId: string): Promise<Device | undefined> {
+    return this.find(deviceId);
+  }
+}
+
+const ledger = (Ledger: typeof MemoryLedger): Variant => ({ ...sound, Ledger });
+const objects = (Objects: typeof MemoryObjects): Variant => ({ ...sound, Objects });
+const directory = (Directory: typeof ReplicaDirectory): Variant => ({ ...sound, Directory });
 
 export type Mutant = { readonly name: string; readonly variant: Variant; readonly violates: RegExp };
 
@@ -125,7 +160,20 @@ export const mutants: readonly Mutant[] = [
   { name: 'a commit is answered before it is done', variant: ledger(AnsweredBeforeInserted), violates: /I1/ },
   { name: 'a lost run is answered as inserted', variant: ledger(LosersAnsweredAsInserted), violates: /I1|I3/ },
   { name: 'refusals are not logged', variant: ledger(RefusalsNotLogged), violates: /I1/ },
+  { name: 'a row that refusals share is lost', variant: ledger(SharedRowsDropped), violates: /I1/ },
+  { name: 'a row that refusals share counts one of them', variant: ledger(SharedRowsCountedAsOne), violates: /I1/ },
+  {
+    name: 'refusals that share a row are answered before it is logged',
+    variant: ledger(SharedRowsAnsweredBeforeLogged),
+    violates: /I1/,
+  },
   { name: 'evidence of equivocation is dropped', variant: ledger(EvidenceDropped), violates: /I3/ },
+  { name: 'a clock that is far off is not told', variant: ledger(SkewDropped), violates: /clock/ },
+  {
+    name: 'a refusal rests on what was remembered of the device',
+    variant: directory(ConfirmedFromMemory),
+    violates: /I3|behaves, and was told/,
+  },
   { name: 'a batch is not one transaction', variant: ledger(RunByRun), violates: /I1|I4/ },
   { name: 'heads are read from a standby', variant: ledger(HeadsFromBefore), violates: /I3/ },
   { name: 'hashes are read from the wrong place', variant: ledger(HashesOfTheHead), violates: /I3/ },

@@ -1,6 +1,8 @@
 import type { Device } from '../../src/record/device.ts';
+import { genesis } from '../../src/record/record.ts';
 import type { Cluster } from './cluster.ts';
 import type { DeviceModel } from './device-model.ts';
+import { confirmAgeMs } from './replica.ts';
 import { runFaithfully, Session, type SessionOptions } from './session.ts';
 import { disturb, sendPoison } from './troublemakers.ts';
 
@@ -14,6 +16,8 @@ export async function play(cluster: Cluster, devices: readonly DeviceModel[]): P
   const { random } = cluster.network;
   const parts = devices.map((model) => {
     const kind = random.next();
+    if (kind > 0.9) return latecomer(cluster, model);
+    cluster.register(model);
     if (kind < 0.25) return rivals(cluster, model);
     if (kind < 0.4) return rotating(cluster, model);
     if (kind < 0.5) return poisoned(cluster, model);
@@ -58,7 +62,7 @@ async function rotating(cluster: Cluster, model: DeviceModel): Promise<void> {
     await scheduler.sleep(random.next() * changeMsMax);
     cluster.changeDevice(model.id, (before) => ({ ...before, keys: [...before.keys, added] }));
     // A replica may not know the new key sooner.
-    await scheduler.sleep(cluster.registryLagMs);
+    await scheduler.sleep(confirmAgeMs);
     device.keyIndex = 1;
     await scheduler.sleep(random.next() * changeMsMax);
     cluster.changeDevice(model.id, (before) => revokeFirst(before, scheduler.nowMs));
@@ -74,6 +78,16 @@ const revokeFirst = (device: Device, revokedAtMs: number): Device => ({
 /** So that its records are under way at any time of a rotation. */
 async function pausing({ network: { scheduler, random }, registryLagMs }: Cluster): Promise<void> {
   if (random.chance(0.7)) await scheduler.sleep(random.next() * (registryLagMs + 2 * changeMsMax));
+}
+
+/** A device that has been refused as unknown, and then is registered: replicas that remember it as unknown ask again. */
+async function latecomer(cluster: Cluster, model: DeviceModel): Promise<void> {
+  const { scheduler, random } = cluster.network;
+  const first = model.envelope(genesis, 0, { text: '' });
+  for (let tries = random.integer(1, 4); tries > 0; tries--) await cluster.send([first], Infinity);
+  cluster.register(model);
+  await scheduler.sleep(confirmAgeMs);
+  await runFaithfully(session(cluster, model), model.id, cluster);
 }
 
 /** Two holders of one key, each with a chain of its own from some place on: one gets in, the other is refused. */

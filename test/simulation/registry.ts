@@ -9,9 +9,9 @@ export class Registry {
   readonly #versions = new Map<string, DeviceVersion[]>();
   #revisions = 0n;
 
-  register({ id, scheme, keys: [first] }: DeviceModel): void {
+  register({ id, scheme, keys: [first] }: DeviceModel, nowMs: number): void {
     const key = { scheme, publicKey: first.publicKey, validFromMs: 0, validUntilMs: undefined, revokedAtMs: undefined };
-    this.#add({ id, enabled: true, keys: [key] }, 0);
+    this.#add({ id, enabled: true, keys: [key], gateways: [] }, nowMs);
   }
 
   current(deviceId: string): Device | undefined {

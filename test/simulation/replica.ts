@@ -9,27 +9,34 @@ import type {
   PayloadLocation,
   PayloadStore,
 } from '../../src/ingest/ports.ts';
+import { RateLimits } from '../../src/ingest/rate-limits.ts';
+import type { Rate } from '../../src/ingest/token-bucket.ts';
 import type { Blobs } from '../../src/payload-store/blobs.ts';
 import { ObjectLayout } from '../../src/payload-store/object-layout.ts';
 import { encodeSegment } from '../../src/payload-store/segment-format.ts';
 import type { Device } from '../../src/record/device.ts';
 import type { MemoryLedger } from './memory-ledger.ts';
 import type { MemoryObjects } from './memory-objects.ts';
-import { type Network, Wire } from './wire.ts';
+import { count, type Network, Wire } from './wire.ts';
 
+const noLimits = { source: undefined, device: undefined, pod: undefined, refused: undefined };
 /** Small, so that puts wait for each other and several records share a segment. */
 const putsMax = 2;
 const segmentRecordsMax = 4;
 /** A revocation reaches every pod within a second; a poll that was under way when it came needs one more. */
 export const directoryLagMs = 1_000;
+/** What was read no longer ago than this need not be confirmed. */
+export const confirmAgeMs = 100;
 
 export type ReplicaOptions = {
   readonly name: string;
   readonly network: Network;
   readonly ledger: MemoryLedger;
   readonly objects: MemoryObjects;
+  readonly Directory: typeof ReplicaDirectory;
   readonly layout: 'object' | 'segment';
   readonly bounds: Partial<IngestBounds>;
+  readonly deviceRate: Rate | undefined;
   readonly observer: Observer;
   readonly crashed: (replica: Replica) => void;
 };
@@ -54,18 +61,19 @@ export class Replica {
       options.crashed(this);
     });
     const clock = simulatedClock(network, this.#wire, name);
-    this.directory = new ReplicaDirectory(this.#wire, ledger);
+    this.directory = new options.Directory(this.#wire, ledger);
     const payloadStore =
       layout === 'object'
         ? new ObjectLayout(blobsOver(this.#wire, objects), putsMax)
         : segmentsOver(this.#wire, objects, clock);
     this.ingest = new Ingest({
-      ledger: ledgerOver(this.#wire, ledger),
+      ledger: ledgerOver(network, this.#wire, ledger),
       payloadStore,
       devices: this.directory,
       observer,
       clock,
       objectRefScope: 'device',
+      limits: new RateLimits({ ...noLimits, device: options.deviceRate, now: clock.now }),
       bounds,
     });
   }
@@ -82,8 +90,9 @@ function simulatedClock({ scheduler, random }: Network, wire: Wire, name: string
   };
 }
 
-const ledgerOver = (wire: Wire, ledger: MemoryLedger): Ledger => ({
+const ledgerOver = ({ counters }: Network, wire: Wire, ledger: MemoryLedger): Ledger => ({
   commit: (batch) => {
+    count(counters, 'shared rows', batch.rejections.filter(({ count }) => count > 1).length);
     const runs = batch.runs.map(({ deviceId, records }) => `${deviceId}:${records.map((r) => r.record.sequence)}`);
     return wire.commit(`commit [${runs}] and ${batch.rejections.length} refusals`, () => ledger.commit(batch));
   },
@@ -122,7 +131,7 @@ function segmentsOver(wire: Wire, objects: MemoryObjects, { defer, uuid }: Clock
 export class ReplicaDirectory implements DeviceDirectory {
   readonly #wire: Wire;
   readonly #ledger: MemoryLedger;
-  readonly #devices = new Map<string, Device | undefined>();
+  readonly #devices = new Map<string, { readonly device: Device | undefined; readonly readMs: number }>();
 
   constructor(wire: Wire, ledger: MemoryLedger) {
     this.#wire = wire;
@@ -130,7 +139,14 @@ export class ReplicaDirectory implements DeviceDirectory {
   }
 
   find(deviceId: string): Device | undefined | Promise<Device | undefined> {
-    return this.#devices.has(deviceId) ? this.#devices.get(deviceId) : this.#load(deviceId);
+    const known = this.#devices.get(deviceId);
+    return known === undefined ? this.#load(deviceId) : known.device;
+  }
+
+  async confirm(deviceId: string): Promise<Device | undefined> {
+    const known = this.#devices.get(deviceId);
+    const isFresh = known !== undefined && known.readMs >= this.#ledger.scheduler.nowMs - confirmAgeMs;
+    return isFresh ? known.device : this.#load(deviceId);
   }
 
   forget(deviceId: string): void {
@@ -138,8 +154,9 @@ export class ReplicaDirectory implements DeviceDirectory {
   }
 
   async #load(deviceId: string): Promise<Device | undefined> {
+    const readMs = this.#ledger.scheduler.nowMs;
     const device = await this.#wire.read('ledger', `device ${deviceId}`, () => this.#ledger.registry.current(deviceId));
-    this.#devices.set(deviceId, device);
+    this.#devices.set(deviceId, { device, readMs });
     return device;
   }
 }

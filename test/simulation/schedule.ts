@@ -1,3 +1,4 @@
+import { refusalRowsOfSource } from '../../src/ingest/refusal-log.ts';
 import { Cluster } from './cluster.ts';
 import { createFleet, devicesMax } from './device-model.ts';
 import { FaultPlan } from './faults.ts';
@@ -7,15 +8,23 @@ import { MemoryObjects } from './memory-objects.ts';
 import { play } from './plan.ts';
 import { Random } from './random.ts';
 import { Registry } from './registry.ts';
+import { ReplicaDirectory } from './replica.ts';
 import { Scheduler } from './scheduler.ts';
 import { type Counters, Network, type Trace } from './wire.ts';
 
 /** Some fifty times what the longest schedules take: past it, something goes round in circles. */
 const eventsMax = 200_000;
 
-/** What replaces the ledger or the object store, to see whether the checks notice. */
-export type Variant = { readonly Ledger: typeof MemoryLedger; readonly Objects: typeof MemoryObjects };
-const sound: Variant = { Ledger: MemoryLedger, Objects: MemoryObjects };
+/** What replaces the ledger, the object store or a replica's memory of devices, to see whether the checks notice. */
+export type Variant = {
+  readonly Ledger: typeof MemoryLedger;
+  readonly Objects: typeof MemoryObjects;
+  readonly Directory: typeof ReplicaDirectory;
+};
+export const sound: Variant = { Ledger: MemoryLedger, Objects: MemoryObjects, Directory: ReplicaDirectory };
+
+/** So that refusals share rows in a schedule of seconds. */
+const scarceRows = { perSecond: 1, burst: 1 };
 
 const fleet = createFleet();
 
@@ -37,18 +46,22 @@ export async function runSchedule(
   const ledger = new variant.Ledger(registry, scheduler);
   const objects = new variant.Objects(scheduler);
   const devices = fleet.slice(0, random.integer(1, devicesMax));
-  for (const device of devices) registry.register(device);
   const cluster = new Cluster({
     network,
     ledger,
     objects,
+    Directory: variant.Directory,
     replicas: random.integer(1, 4),
+    deviceRate: random.chance(0.2) ? { perSecond: 20, burst: 3 } : undefined,
     layout: random.pick(['object', 'segment']),
     bounds: {
       headsMax: random.pick([1, 2, 100]),
       recordsInFlightMax: random.pick([3, 100, 100, 100]),
       payloadBytesInFlightMax: random.pick([60, 100_000, 100_000, 100_000]),
       predecessorWaitMs: random.pick([50, 1_000]),
+      // The devices' clocks are that far behind, give or take some seconds.
+      clockSkewMaxMs: random.pick([0, 1_000_000, 10_000_000]),
+      refusalRows: random.pick([scarceRows, scarceRows, refusalRowsOfSource]),
     },
   });
 
@@ -58,7 +71,7 @@ export async function runSchedule(
   });
   if ((await scheduler.run(eventsMax)) === 'endless') return [...cluster.faults, `more than ${eventsMax} events`];
   if (!over) cluster.fault('liveness: a device waits for something that will not come');
-  for (const fault of ledgerFaults(ledger, objects)) cluster.fault(fault);
+  for (const fault of ledgerFaults(cluster)) cluster.fault(fault);
   for (const fault of leftovers(cluster)) cluster.fault(fault);
   return cluster.faults;
 }

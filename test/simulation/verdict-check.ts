@@ -7,19 +7,21 @@ import type { Attempt } from './attempt.ts';
 import { hashOf } from './device-model.ts';
 import type { MemoryLedger, Row } from './memory-ledger.ts';
 import type { MemoryObjects } from './memory-objects.ts';
+import { confirmAgeMs } from './replica.ts';
 
 export type VerdictCheckOptions = {
   readonly ledger: MemoryLedger;
   readonly objects: MemoryObjects;
   readonly predecessorWaitMs: number;
-  /** How far behind the registry a replica's memory of a device may be. */
-  readonly registryLagMs: number;
   /** The longest that a call and its answer can take. */
   readonly roundTripMsMax: number;
+  /** How many senders have been told of a refusal, by the row of the operation log that counts it. */
+  readonly told: Map<string, number>;
 };
 
 /** Codes that a healthy service can answer; `internal_error` would be a defect, and nothing here drains. */
 const expectedUnavailable: readonly UnavailableCode[] = [
+  'rate_limited',
   'overloaded',
   'ledger_unavailable',
   'payload_store_unavailable',
@@ -43,13 +45,28 @@ export function verdictFault(attempt: Attempt, options: VerdictCheckOptions): st
       return payloadFault(row, options.objects);
     }
     case 'rejected': {
-      const logged = options.ledger.log.get(attempt.decisionId ?? '');
-      if (logged?.decision !== 'Rejected' || logged.code !== verdict.rejection.code)
-        return `I1: rejected ${verdict.rejection.code}, but it is not in the operation log`;
+      const unlogged = logFault(verdict.rejection, attempt, options);
+      if (unlogged !== undefined) return `I1: rejected ${verdict.rejection.code}, but ${unlogged}`;
       const untrue = falsehood(verdict.rejection, attempt, options);
       return untrue && `I3: rejected ${verdict.rejection.code}, but ${untrue}`;
     }
   }
+}
+
+/** Why the operation log does not count this refusal beside those that were told before, undefined when it does. */
+function logFault(
+  { code }: Rejection,
+  { decisionId = '', envelope: { record } }: Attempt,
+  options: VerdictCheckOptions,
+) {
+  const row = options.ledger.log.get(decisionId);
+  if (row?.decision !== 'Rejected' || row.code !== code) return 'it is not in the operation log';
+  const told = (options.told.get(decisionId) ?? 0) + 1;
+  options.told.set(decisionId, told);
+  if (told > row.count) return `its row counts ${row.count} and ${told} have been told`;
+  if (code === 'equivocation' && row.count > 1) return 'its row is not its own';
+  const ofDevice = row.deviceId === record.deviceId || (row.deviceId === '' && row.count > 1);
+  return ofDevice ? undefined : 'its row is of another device';
 }
 
 /** I5: the bytes at the row's location, against its payload hash. */
@@ -99,14 +116,17 @@ function falsehood(rejection: Rejection, attempt: Attempt, options: VerdictCheck
   }
 }
 
-/** A refusal of the author has to hold for the device as the registry had it, now or as long ago as a memory may last. */
+/** A refusal of the author has to hold for the device as the registry had it, now or as long ago as needs no confirming. */
 function authorFalsehood(
   code: Rejection['code'],
   { envelope: { record }, arrivedMs }: Attempt,
-  { ledger: { registry, scheduler }, registryLagMs }: VerdictCheckOptions,
+  { ledger: { registry, scheduler } }: VerdictCheckOptions,
 ): string | undefined {
-  const versions = registry.between(record.deviceId, arrivedMs - registryLagMs, scheduler.nowMs);
-  if (versions.length === 0) return code === 'unknown_device' ? undefined : 'the device is unknown';
+  const sinceMs = arrivedMs - confirmAgeMs;
+  const versions = registry.between(record.deviceId, sinceMs, scheduler.nowMs);
+  const [first] = versions;
+  if (code === 'unknown_device' && (first === undefined || first.fromMs >= sinceMs)) return undefined;
+  if (first === undefined) return 'the device is unknown';
   const holds = versions.some(
     ({ device, fromMs }) => judgeAuthor(record, device, Math.max(fromMs, arrivedMs))?.code === code,
   );

@@ -45,14 +45,20 @@ export async function runOf(db: OpenLedger, deviceId: string, envelopes: readonl
 
 export function proposed({ record, payload }: Envelope): ProposedRun['records'][number] {
   const location = { objectKey: record.objectRef, offset: undefined, bytes: payload.length };
-  return { decisionId: randomUUID(), record, recordHash: recordHash(record), location };
+  return { decisionId: randomUUID(), record, recordHash: recordHash(record), location, clockSkewMs: undefined };
 }
 
 export const nexts = (device: TestDevice, count: number) => Array.from({ length: count }, () => device.next());
 
 export function rejection(deviceId: string, more: Partial<RejectedDecision> = {}): RejectedDecision {
-  const decisionId = randomUUID();
-  return { decisionId, deviceId, sequence: 1n, code: 'invalid_signature', message: 'no', evidence: undefined, ...more };
+  const refused = {
+    code: 'invalid_signature',
+    message: 'no',
+    source: undefined,
+    count: 1,
+    evidence: undefined,
+  } as const;
+  return { decisionId: randomUUID(), deviceId, sequence: 1n, ...refused, ...more };
 }
 
 export const commit = (db: OpenLedger, batch: Partial<CommitBatch>) =>

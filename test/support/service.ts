@@ -11,6 +11,7 @@ import { systemClock } from '../../src/commands/system-clock.ts';
 import { DeviceChain } from '../../src/device/device-chain.ts';
 import { Ingest, type IngestBounds } from '../../src/ingest/ingest.ts';
 import type { Ledger, Observer, PayloadStore } from '../../src/ingest/ports.ts';
+import { RateLimits, type RateLimitsOptions } from '../../src/ingest/rate-limits.ts';
 import { SourceAllowlist } from '../../src/ingest/source-allowlist.ts';
 import { PostgresDeviceDirectory } from '../../src/ledger/device-directory.ts';
 import { DeviceRegistry } from '../../src/ledger/device-registry.ts';
@@ -29,10 +30,12 @@ export const silentObserver: Observer & RequestObserver = {
   decided: () => {},
   failed: () => {},
   stage: () => {},
+  clockSkew: () => {},
   committed: () => {},
   headLookup: () => {},
   started: () => ({ trace: undefined, ended: () => {} }),
   refused: () => {},
+  limited: () => {},
 };
 
 /** A device of the test's own, with its key and its end of the chain. */
@@ -86,6 +89,8 @@ export type ServiceOptions = {
   readonly envelopeBytesMax?: number;
   readonly host?: string;
   readonly bounds?: Partial<IngestBounds>;
+  /** None but these. `now` is the clock of the limits alone. */
+  readonly limits?: Partial<RateLimitsOptions>;
   readonly draining?: () => boolean;
   /** Stands between admission and its stores, to make them fail. */
   readonly wrapLedger?: (ledger: Ledger) => Ledger;
@@ -110,6 +115,8 @@ export async function startService(t: TestContext, options: ServiceOptions = {})
     onError,
   });
   const ledger = new PostgresLedger(pool);
+  const noLimits = { source: undefined, device: undefined, pod: undefined, refused: undefined };
+  const limits = new RateLimits({ ...noLimits, now: () => performance.now(), ...options.limits });
   const ingest = new Ingest({
     ledger: options.wrapLedger?.(ledger) ?? ledger,
     payloadStore: options.wrapStore?.(archive) ?? archive,
@@ -117,11 +124,14 @@ export async function startService(t: TestContext, options: ServiceOptions = {})
     observer: silentObserver,
     clock: systemClock,
     objectRefScope: 'device',
+    limits,
     ...(options.bounds && { bounds: options.bounds }),
   });
   const app = httpApp({
     ingest,
+    limits,
     observer: silentObserver,
+    peerOf: ({ remoteAddress: address }) => ({ address, identities: undefined, retired: false }),
     allowedSources: new SourceAllowlist(options.allowedSources ?? ['127.0.0.1']),
     trustedProxies: new SourceAllowlist(options.trustedProxies ?? []),
     envelopeBytesMax: options.envelopeBytesMax ?? defaultEnvelopeBytesMax,

@@ -1,14 +1,17 @@
 import express, { type ErrorRequestHandler, type Request, type RequestHandler, type Response } from 'express';
 import type { Ingest } from '../../ingest/ingest.ts';
 import { Unavailable } from '../../ingest/ports.ts';
+import type { RateLimits } from '../../ingest/rate-limits.ts';
 import { clientAddress, type SourceAllowlist } from '../../ingest/source-allowlist.ts';
 import { deviceIdFault } from '../../record/device.ts';
 import { ParseError, parseEnvelope } from '../../record/parse.ts';
 import { deviceIdBytesMax, type Envelope } from '../../record/record.ts';
+import type { PeerOf } from '../peer.ts';
 import { batchRoute } from './batch-route.ts';
 import { BodyError, readBody } from './body.ts';
 import { BodyBudget, BodyBudgetExceeded } from './body-budget.ts';
 import { bodyDeadline } from './body-deadline.ts';
+import { limitRate, requireRoom } from './limits.ts';
 import { openapiDocument } from './openapi.ts';
 import { send, unavailableReply, verdictReply } from './reply.ts';
 import { contextOf, observeRequests, type RequestObserver, refuse } from './request-context.ts';
@@ -18,7 +21,10 @@ export type HttpAppOptions = {
   readonly ingest: Ingest;
   readonly allowedSources: SourceAllowlist;
   readonly trustedProxies: SourceAllowlist;
+  /** The same that `ingest` charges. */
+  readonly limits: RateLimits;
   readonly observer: RequestObserver;
+  readonly peerOf: PeerOf;
   /** Bound on one envelope: a request's body, expanded, or one line of a batch. */
   readonly envelopeBytesMax: number;
   /** What an accepted record's answer says of where it is safe, when that is not the centre yet. */
@@ -30,13 +36,13 @@ export type HttpAppOptions = {
 
 /** The ingest port: every answer is JSON, whatever was asked. */
 export function httpApp(options: HttpAppOptions): express.Express {
-  const { ingest, observer, envelopeBytesMax, stored, draining } = options;
+  const { ingest, envelopeBytesMax, stored, draining } = options;
   const app = express();
   app.disable('x-powered-by');
   app.set('etag', false);
   app.set('query parser', false);
 
-  app.use(observeRequests(observer));
+  app.use(observeRequests(options));
   app.use(closeWhenDraining(draining));
   app.use(allowSources(options));
 
@@ -47,7 +53,7 @@ export function httpApp(options: HttpAppOptions): express.Express {
   };
   app
     .route(routes.ingest)
-    .post(requireType('application/json'), bodyDeadline, async (request, response) => {
+    .post(bodyDeadline, limitRate, requireRoom(options), requireType('application/json'), async (request, response) => {
       const envelope = await readEnvelope(request, response);
       send(response, verdictReply(await ingest.admit(envelope, contextOf(response).sender).verdict, stored));
     })
@@ -63,7 +69,7 @@ export function httpApp(options: HttpAppOptions): express.Express {
 
   app
     .route(routes.head)
-    .get(async (request, response) => {
+    .get(limitRate, async (request, response) => {
       const id = String(request.params.id);
       // What cannot be registered is not asked for: it would be looked up and remembered, whatever its length.
       const head = deviceIdFault(id) === undefined ? await ingest.head(id) : undefined;
@@ -89,12 +95,14 @@ export function httpApp(options: HttpAppOptions): express.Express {
 }
 
 /** The source is judged before anything of the body is read. */
-function allowSources({ allowedSources, trustedProxies }: HttpAppOptions): RequestHandler {
+function allowSources({ allowedSources, trustedProxies, peerOf }: HttpAppOptions): RequestHandler {
   return (request, response, next) => {
     const forwarded = request.get('x-forwarded-for');
-    const address = clientAddress(request.socket.remoteAddress, forwarded, trustedProxies);
+    const peer = peerOf(request.socket);
+    const address = clientAddress(peer.address, forwarded, trustedProxies);
     const context = contextOf(response);
-    context.sender = { ...context.sender, address };
+    context.sender = { ...context.sender, address, identities: peer.identities };
+    if (peer.retired) response.setHeader('Connection', 'close');
     if (allowedSources.allows(address)) return next();
     // The body is not read, so the connection cannot be used again.
     refuse(response, 'source_not_allowed', `source address ${address} is not allowed`, { Connection: 'close' });

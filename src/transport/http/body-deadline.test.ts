@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { test } from 'node:test';
 import express from 'express';
+import { RateLimits } from '../../ingest/rate-limits.ts';
 import { readBody } from './body.ts';
 import { BodyBudget } from './body-budget.ts';
 import { bodyDeadline } from './body-deadline.ts';
@@ -17,8 +18,18 @@ async function serve() {
   const refused: string[] = [];
   app.use(
     observeRequests({
-      started: () => ({ trace: undefined, ended: () => {} }),
-      refused: (code) => refused.push(code),
+      observer: {
+        started: () => ({ trace: undefined, ended: () => {} }),
+        refused: (code) => refused.push(code),
+        limited: () => {},
+      },
+      limits: new RateLimits({
+        source: undefined,
+        device: undefined,
+        pod: undefined,
+        refused: undefined,
+        now: () => 0,
+      }),
     }),
   );
   app.post('/', bodyDeadline, async (request, response) => {

@@ -87,11 +87,11 @@ const rejected = (status: number) => ({
   description: codesOf('rejected', status).join(', '),
   content: json(reference('Rejected')),
 });
-const unavailable = {
-  description: codesOf('unavailable').join(', '),
+const unavailable = (status: number) => ({
+  description: codesOf('unavailable', status).join(', '),
   headers: { 'Retry-After': { schema: { type: 'integer' }, description: 'seconds' } },
   content: json(reference('Unavailable')),
-};
+});
 /** Whatever is asked: not HTTP, a source that is not allowed, another method, too slow, headers too large. */
 const anywhere = [400, 403, 405, 408, 431];
 const statuses = (...more: number[]) =>
@@ -106,7 +106,8 @@ const paths = {
       responses: {
         202: { description: 'payload, record and operation log are durable', content: json(reference('Accepted')) },
         ...statuses(413, 415, 422),
-        503: unavailable,
+        429: unavailable(429),
+        503: unavailable(503),
       },
     },
   },
@@ -132,7 +133,8 @@ const paths = {
       responses: {
         200: { description: 'the head', content: json(reference('Head')) },
         ...statuses(404),
-        503: unavailable,
+        429: unavailable(429),
+        503: unavailable(503),
       },
     },
   },

@@ -4,9 +4,12 @@ import { type RefusalCode, refusals, type UnavailableCode } from '../../record/r
 
 /** After an outage or overload of ours: soon enough for a device's buffer, late enough to let us recover. */
 const retryAfterSeconds = 1;
+/** After a rate was used up at most: what is in debt for longer may be forgiven by another replica, or by a higher limit. */
+const retryAfterSecondsMax = 60;
 
 /** The text of `error` for what is ours; nothing in it that a stranger should not know. */
 const unavailableTexts: Record<UnavailableCode, string> = {
+  rate_limited: 'more than the agreed rate: send again later, more slowly',
   overloaded: 'too many records in flight: send again later',
   ledger_unavailable: 'the ledger is not available: nothing is lost, send again later',
   payload_store_unavailable: 'the payload store is not available: nothing is lost, send again later',
@@ -27,17 +30,20 @@ export function refusal(code: RefusalCode, error: string, headers?: Record<strin
   return { status: refusals[code].status, body: { status: 'rejected', code, error }, ...(headers && { headers }) };
 }
 
-export function unavailableReply(code: UnavailableCode): Reply {
+/** @param retryAfterMs from when on it may go better, where that is known */
+export function unavailableReply(code: UnavailableCode, retryAfterMs = 0): Reply {
+  // RFC 9110 section 10.2.3: whole seconds.
+  const seconds = Math.min(Math.max(Math.ceil(retryAfterMs / 1000), retryAfterSeconds), retryAfterSecondsMax);
   return {
     status: refusals[code].status,
-    body: { status: 'unavailable', code, error: unavailableTexts[code], retry_after_seconds: retryAfterSeconds },
-    headers: { 'Retry-After': String(retryAfterSeconds) },
+    body: { status: 'unavailable', code, error: unavailableTexts[code], retry_after_seconds: seconds },
+    headers: { 'Retry-After': String(seconds) },
   };
 }
 
 /** @param stored where an accepted record is safe so far, when that is not the centre yet */
 export function verdictReply(verdict: Verdict, stored?: 'relay'): Reply {
-  if (verdict.status === 'unavailable') return unavailableReply(verdict.code);
+  if (verdict.status === 'unavailable') return unavailableReply(verdict.code, verdict.retryAfterMs);
   if (verdict.status === 'accepted')
     return {
       status: 202,

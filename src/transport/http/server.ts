@@ -1,8 +1,10 @@
 import { once } from 'node:events';
-import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
+import { createServer, type RequestListener, type Server, type ServerOptions, type ServerResponse } from 'node:http';
+import type { Server as SecureServer } from 'node:https';
 import { type AddressInfo, Server as NetServer, type Socket } from 'node:net';
-import { refusals } from '../../record/rejection.ts';
-import { jsonText, type Reply, refusal, send } from './reply.ts';
+import type { Connections } from '../connections.ts';
+import { rawAnswer } from './raw-answer.ts';
+import { type Reply, refusal, send } from './reply.ts';
 
 /** Request line and headers of the slowest honest client; beyond it, slowloris. */
 const headersTimeoutMs = 10_000;
@@ -15,40 +17,48 @@ const keepAliveTimeoutMs = 65_000;
 /** How often a draining server looks for connections that have become idle. */
 const sweepMs = 50;
 const headerBytesMax = 16 * 1024;
-/** Each costs a file descriptor and some tens of kilobytes. */
+/** Of a port that counts them by no gate. Each costs a file descriptor and some tens of kilobytes. */
 const connectionsMax = 10_000;
 
 export type ListenAddress = { readonly host: string; readonly port: number };
 
-/** An HTTP server that listens; resolves once it does. @throws when the address is taken or not ours */
-export async function listen(listener: RequestListener, { host, port }: ListenAddress): Promise<HttpListener> {
+const serverOptions: ServerOptions = {
+  headersTimeout: headersTimeoutMs,
+  requestTimeout: requestTimeoutMs,
+  keepAliveTimeout: keepAliveTimeoutMs,
+  connectionsCheckingInterval: 1_000,
+  maxHeaderSize: headerBytesMax,
+  insecureHTTPParser: false,
+  // Node would refuse with an empty body: listen does it, in JSON.
+  requireHostHeader: false,
+  noDelay: true,
+};
+
+/**
+ * An HTTP server that listens; resolves once it does.
+ * @param connections who may connect and how, over TLS where they say so; anybody in plain HTTP without
+ * @throws when the address is taken or not ours
+ */
+export async function listen(
+  listener: RequestListener,
+  { host, port }: ListenAddress,
+  connections?: Connections,
+): Promise<HttpListener> {
   const responses = new WeakMap<Socket, ServerResponse>();
   const serve: RequestListener = (request, response) => {
     responses.set(request.socket, response);
     if (request.headers.host !== undefined || request.httpVersion === '1.0') return listener(request, response);
     send(response, refusal('bad_http', 'HTTP/1.1 needs a Host header', { Connection: 'close' }));
   };
-  const server = createServer(
-    {
-      headersTimeout: headersTimeoutMs,
-      requestTimeout: requestTimeoutMs,
-      keepAliveTimeout: keepAliveTimeoutMs,
-      connectionsCheckingInterval: 1_000,
-      maxHeaderSize: headerBytesMax,
-      insecureHTTPParser: false,
-      // Node would refuse with an empty body: serve does it, in JSON.
-      requireHostHeader: false,
-      noDelay: true,
-    },
-    serve,
-  );
-  server.maxConnections = connectionsMax;
+  const server = connections?.createServer(serverOptions, serve) ?? createServer(serverOptions, serve);
+  if (!connections) server.maxConnections = connectionsMax;
   server.timeout = idleTimeoutMs;
   // Whoever waits for `100 Continue` is invited by the reader of the body, or refused before it has sent one.
   server.on('checkContinue', serve);
   // RFC 9110 section 10.1.1: other expectations may be ignored.
   server.on('checkExpectation', serve);
-  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+  server.on('clientError', (error: ClientError, socket: Socket) => {
+    if (error.rawPacket) connections?.sawBadHttp(socket, error.rawPacket);
     const response = responses.get(socket);
     // Nothing may be written into an answer that has begun.
     if (response?.headersSent && !response.writableFinished) socket.destroy();
@@ -59,14 +69,19 @@ export async function listen(listener: RequestListener, { host, port }: ListenAd
   });
   server.listen(port, host);
   await once(server, 'listening');
-  return new HttpListener(server);
+  return new HttpListener(server, connections);
 }
 
-export class HttpListener {
-  readonly #server: Server;
+/** `rawPacket`: the bytes that Node's parser refused. */
+type ClientError = NodeJS.ErrnoException & { readonly rawPacket?: Buffer };
 
-  constructor(server: Server) {
+export class HttpListener {
+  readonly #server: Server | SecureServer;
+  readonly #connections: Connections | undefined;
+
+  constructor(server: Server | SecureServer, connections?: Connections) {
     this.#server = server;
+    this.#connections = connections;
   }
 
   /** As bound; the port is the real one where 0 was asked for. */
@@ -85,7 +100,9 @@ export class HttpListener {
     NetServer.prototype.close.call(this.#server);
     const graceEndsMs = performance.now() + idleGraceMs;
     const sweep = setInterval(() => {
-      if (performance.now() >= graceEndsMs) this.#server.closeIdleConnections();
+      if (performance.now() < graceEndsMs) return;
+      this.#server.closeIdleConnections();
+      this.#connections?.destroyUnserved();
     }, sweepMs);
     await closed;
     clearInterval(sweep);
@@ -94,6 +111,7 @@ export class HttpListener {
   /** Ends every connection now. */
   destroy(): void {
     this.#server.closeAllConnections();
+    this.#connections?.destroyUnserved();
   }
 }
 
@@ -106,21 +124,9 @@ function answerClientError(error: NodeJS.ErrnoException, socket: Socket): void {
   answerRaw(socket, clientErrorReply(error.code));
 }
 
-function answerRaw(socket: Socket, { status, body }: Reply): void {
-  const text = jsonText(body);
-  const head = [
-    `HTTP/1.1 ${status} ${statusTexts[status] ?? 'Bad Request'}`,
-    'Content-Type: application/json; charset=utf-8',
-    `Content-Length: ${Buffer.byteLength(text)}`,
-    'Connection: close',
-  ];
-  socket.end(`${head.join('\r\n')}\r\n\r\n${text}`);
+function answerRaw(socket: Socket, reply: Reply): void {
+  socket.end(rawAnswer(reply));
 }
-
-const statusTexts: Record<number, string> = {
-  [refusals.request_timeout.status]: 'Request Timeout',
-  [refusals.headers_too_large.status]: 'Request Header Fields Too Large',
-};
 
 function clientErrorReply(code: string | undefined): Reply {
   if (code === 'HPE_HEADER_OVERFLOW')
