@@ -93,12 +93,16 @@ const program = `
   const pending = setInterval(() => {}, 1000);
   trap.signal.addEventListener('abort', () => {
     console.log('asked by ' + trap.signal.reason);
-    if (process.argv[1] === 'obedient') { clearInterval(pending); trap[Symbol.dispose](); }
+    if (process.argv[1] !== 'stuck') { clearInterval(pending); trap[Symbol.dispose](); }
   });
+  if (process.argv[1] === 'reloading') {
+    { using listening = trap.onReload(() => console.log('told after all')); }
+    trap.onReload(() => console.log('reloading'));
+  }
   console.log('up');
 `;
 
-async function run(t: { signal: AbortSignal }, manner: 'obedient' | 'stuck') {
+async function run(t: { signal: AbortSignal }, manner: 'obedient' | 'stuck' | 'reloading') {
   const child = spawn(process.execPath, ['--input-type=module', '-e', program, manner], {
     stdio: ['ignore', 'pipe', 'inherit'],
     signal: t.signal,
@@ -127,4 +131,21 @@ test('a second signal ends a stop that hangs at once', { timeout: 30_000 }, asyn
     child.kill(name);
     assert.deepEqual(await exited, [code, null]);
   }
+});
+
+test('SIGHUP asks a service to read its files again, every time, and ends nothing', { timeout: 30_000 }, async (t) => {
+  const { child, said, exited } = await run(t, 'reloading');
+  for (let times = 0; times < 2; times++) {
+    child.kill('SIGHUP');
+    assert.equal(await said(), 'reloading');
+  }
+  child.kill('SIGTERM');
+  assert.equal(await said(), 'asked by SIGTERM');
+  assert.deepEqual(await exited, [0, null]);
+});
+
+test('SIGHUP ends a command that has nothing to read again', { timeout: 30_000 }, async (t) => {
+  const { child, exited } = await run(t, 'obedient');
+  child.kill('SIGHUP');
+  assert.deepEqual(await exited, [null, 'SIGHUP']);
 });
