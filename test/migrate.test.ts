@@ -14,8 +14,8 @@ import { createTestDatabase } from './support/postgres.ts';
 
 const mainFile = join(import.meta.dirname, '../src/main.ts');
 
-async function runMigrate(databaseUrl: string) {
-  const child = spawn(process.execPath, [mainFile, 'migrate'], {
+async function runMigrate(databaseUrl: string, flags: readonly string[] = []) {
+  const child = spawn(process.execPath, [mainFile, 'migrate', ...flags], {
     env: { PATH: process.env.PATH ?? '', DATABASE_URL: databaseUrl },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -86,6 +86,16 @@ test('a schema from the future is refused by name and left as it is', async (t) 
   const { code, stderr } = await runMigrate(url);
   assert.equal(code, 1);
   assert.match(stderr, /^eds migrate: the schema is newer than this program.*\n$/);
+});
+
+test('after a rollback the older version may find a schema that is newer, and leaves it as it is', async (t) => {
+  const { url } = await createTestDatabase(t);
+  await query(url, `INSERT INTO schema_migrations VALUES (9999, '9999_later.sql', 'x')`);
+  const before = await schemaOf(url);
+  const { code, stdout } = await runMigrate(url, ['--allow-newer']);
+  assert.equal(code, 0);
+  assert.match(stdout, /^schema version 9999$/m);
+  assert.deepEqual(await schemaOf(url), before);
 });
 
 test('a migration that was edited after it was applied is refused by name', async (t) => {

@@ -19,25 +19,32 @@ export type MigrateOptions = {
   readonly databaseUrl: string;
   /** An existing role that gets what the service needs and no more. Left out where one role does all. */
   readonly serviceRole?: string | undefined;
+  /**
+   * Takes a schema that is newer than this program as good enough: migrations only expand. For a rollback, where the older
+   * version's manifests run its migration again.
+   */
+  readonly allowNewer?: boolean;
   readonly log?: (line: string) => void;
 };
 
 /**
  * Brings the schema up to the newest migration and answers with its version. Running it again changes nothing.
- * @throws MigrationError when the schema is newer than this program, or an applied migration has been edited since
+ * @throws MigrationError when the schema is newer than this program and that is not allowed, or an applied migration has
+ * been edited since
  */
-export async function migrate({ databaseUrl, serviceRole, log = () => {} }: MigrateOptions): Promise<number> {
+export async function migrate(options: MigrateOptions): Promise<number> {
+  const { databaseUrl, serviceRole } = options;
   const migrations = await readMigrations();
   const client = new pg.Client({ connectionString: databaseUrl, application_name: 'edgesentry migrate' });
   await client.connect();
   try {
     await client.query(`SELECT pg_advisory_lock(${migrationLock})`);
-    await applyAll(client, migrations, log);
+    const version = await applyAll(client, migrations, options);
     if (serviceRole !== undefined) await grantService(client, serviceRole);
+    return version;
   } finally {
     await client.end();
   }
-  return migrations.at(-1)?.version ?? 0;
 }
 
 /** The schema version that this program needs: that of its newest migration. */
@@ -55,11 +62,12 @@ async function readMigrations(): Promise<Migration[]> {
   );
 }
 
+/** Answers the version of the schema then. */
 async function applyAll(
   client: pg.Client,
   migrations: readonly Migration[],
-  log: (line: string) => void,
-): Promise<void> {
+  { allowNewer = false, log = () => {} }: MigrateOptions,
+): Promise<number> {
   await client.query(
     `CREATE TABLE IF NOT EXISTS schema_migrations (
        version integer PRIMARY KEY, name text NOT NULL, checksum text NOT NULL,
@@ -71,9 +79,11 @@ async function applyAll(
   const known = new Map(migrations.map((migration) => [migration.version, migration]));
   for (const { version, name, checksum } of rows) {
     const migration = known.get(version);
-    if (migration === undefined)
-      throw new MigrationError(`the schema is newer than this program: it has migration ${name}; run a newer eds`);
-    if (migration.checksum !== checksum)
+    if (migration === undefined && !allowNewer)
+      throw new MigrationError(
+        `the schema is newer than this program: it has migration ${name}; run a newer eds, or after a rollback --allow-newer`,
+      );
+    if (migration !== undefined && migration.checksum !== checksum)
       throw new MigrationError(`migration ${name} was edited after it was applied: restore it and add a new one`);
   }
   const applied = new Set(rows.map(({ version }) => version));
@@ -81,6 +91,7 @@ async function applyAll(
     await apply(client, migration);
     log(`applied ${migration.name}`);
   }
+  return Math.max(0, ...rows.map(({ version }) => version), ...known.keys());
 }
 
 async function apply(client: pg.Client, { version, name, sql, checksum }: Migration): Promise<void> {

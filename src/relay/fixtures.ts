@@ -42,7 +42,13 @@ export async function runOf(envelopes: readonly Envelope[]): Promise<ProposedRun
   const records = envelopes.map(async (envelope) => {
     const put = admitted(envelope);
     const { record, recordHash } = put;
-    return { decisionId: 'decision', record, recordHash, location: await heldPayloads.put(put), clockSkewMs: undefined };
+    return {
+      decisionId: 'decision',
+      record,
+      recordHash,
+      location: await heldPayloads.put(put),
+      clockSkewMs: undefined,
+    };
   });
   return { deviceId: envelopes[0]?.record.deviceId ?? '', revision: 0n, records: await Promise.all(records) };
 }
