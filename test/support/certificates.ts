@@ -79,11 +79,11 @@ export async function selfSigned(options: CertificateOptions): Promise<Issued> {
   const keyType = options.keyType ?? 'p256';
   const keys = await makeKeys(keyType);
   const subject = subjectOf(options.names);
-  const issuer = { subject, signingKey: keys.privateKey, keyType };
+  const issuer = { subject, keys, keyType };
   return issued(await certify(issuer, subject, keys.publicKey, leafExtensions(options), options), keys, '');
 }
 
-type Issuer = { readonly subject: x509.Name; readonly signingKey: webcrypto.CryptoKey; readonly keyType: KeyType };
+type Issuer = { readonly subject: x509.Name; readonly keys: webcrypto.CryptoKeyPair; readonly keyType: KeyType };
 
 export class CertificateAuthority {
   /** PEM, its own certificate alone. */
@@ -100,7 +100,7 @@ export class CertificateAuthority {
 
   static async root(name: string, keyType: KeyType): Promise<CertificateAuthority> {
     const keys = await makeKeys(keyType);
-    const issuer = { subject: subjectOf({ cn: name }), signingKey: keys.privateKey, keyType };
+    const issuer = { subject: subjectOf({ cn: name }), keys, keyType };
     const certificate = await certify(issuer, issuer.subject, keys.publicKey, authorityExtensions);
     return new CertificateAuthority(pem(certificate), issuer, '');
   }
@@ -111,11 +111,7 @@ export class CertificateAuthority {
     const subject = subjectOf({ cn: name });
     const certificate = await certify(this.#issuer, subject, keys.publicKey, authorityExtensions);
     const cert = pem(certificate);
-    return new CertificateAuthority(
-      cert,
-      { subject, signingKey: keys.privateKey, keyType },
-      cert + this.#intermediates,
-    );
+    return new CertificateAuthority(cert, { subject, keys, keyType }, cert + this.#intermediates);
   }
 
   async issue(options: CertificateOptions): Promise<Issued> {
@@ -133,7 +129,7 @@ export class CertificateAuthority {
       nextUpdate: nextUpdate ?? new Date(Date.now() + dayMs),
       entries: revoked.map((serialNumber) => ({ serialNumber, revocationDate: new Date(Date.now() - hourMs) })),
       signingAlgorithm: keyAlgorithms[this.#issuer.keyType],
-      signingKey: this.#issuer.signingKey,
+      signingKey: this.#issuer.keys.privateKey,
     });
     // As OpenSSL reads it; the library's own label is plain CRL.
     return `${x509.PemConverter.encode(crl.rawData, 'X509 CRL')}\n`;
@@ -159,7 +155,7 @@ function leafExtensions({ names, usages }: CertificateOptions): x509.Extension[]
   ];
 }
 
-function certify(
+async function certify(
   issuer: Issuer,
   subject: x509.Name,
   publicKey: webcrypto.CryptoKey,
@@ -173,9 +169,14 @@ function certify(
     publicKey,
     notBefore: notBefore ?? new Date(Date.now() - hourMs),
     notAfter: notAfter ?? new Date(Date.now() + dayMs),
-    extensions,
+    // Which key signed and which is certified (RFC 5280 sections 4.2.1.1 and 4.2.1.2): strict verifiers ask for both.
+    extensions: [
+      ...extensions,
+      await x509.AuthorityKeyIdentifierExtension.create(issuer.keys.publicKey),
+      await x509.SubjectKeyIdentifierExtension.create(publicKey),
+    ],
     signingAlgorithm: keyAlgorithms[issuer.keyType],
-    signingKey: issuer.signingKey,
+    signingKey: issuer.keys.privateKey,
   });
 }
 

@@ -28,9 +28,19 @@ export async function exchange(port: number, ...parts: readonly (string | Buffer
 export async function answerUntilClose(socket: Socket): Promise<RawAnswer> {
   const chunks: Buffer[] = [];
   socket.on('data', (chunk: Buffer) => chunks.push(chunk));
-  socket.on('error', () => {});
-  if (!socket.destroyed) await once(socket, 'close', { signal: AbortSignal.timeout(answerDeadlineMs) });
+  await closed(socket);
   return parseAnswer(Buffer.concat(chunks).toString('utf8'));
+}
+
+/** Waits until the connection has ended, in whatever way: a reset is one. */
+export async function closed(socket: Socket): Promise<void> {
+  socket.on('error', () => {});
+  const late = AbortSignal.timeout(answerDeadlineMs);
+  await new Promise<void>((resolve, reject) => {
+    if (socket.closed) return resolve();
+    socket.once('close', () => resolve());
+    late.addEventListener('abort', () => reject(late.reason));
+  });
 }
 
 /** The next answer on a socket that stays open, by its Content-Length. */
