@@ -16,7 +16,8 @@ import {
 } from './support/post-batch.ts';
 import { createTestDatabase } from './support/postgres.ts';
 import { answerDeadlineMs, openSocket, postHead } from './support/raw-http.ts';
-import { ServeProcess, startService, TestDevice } from './support/service.ts';
+import { ServeProcess } from './support/serve-process.ts';
+import { startService, TestDevice } from './support/service.ts';
 
 /** A batch whose lines are written, and whose verdicts are read, one by one. */
 async function openBatch(url: string): Promise<{ outgoing: ClientRequest; incoming: IncomingMessage }> {

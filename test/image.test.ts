@@ -9,7 +9,8 @@ import { docker, filesOf, runContainer, ServeContainer } from './image/container
 import { ingestRoute } from './support/post.ts';
 import { createTestDatabase } from './support/postgres.ts';
 import { answerDeadlineMs, firstAnswer, openSocket, postHead } from './support/raw-http.ts';
-import { type LogLine, TestDevice } from './support/service.ts';
+import type { LogLine } from './support/serve-process.ts';
+import { TestDevice } from './support/service.ts';
 
 const image = process.env.EDS_IMAGE ?? '';
 const skip =

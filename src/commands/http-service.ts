@@ -48,7 +48,6 @@ export async function serveHttp(
   const onError = (error: unknown) => logger.error({ error }, 'unexpected failure');
   const draining = () => signal.aborted;
   let reload = async () => {};
-  // From the start, and without files of its own too: a hangup must not end a service.
   using _reloading = onReload?.(() => void reload());
   const opsApp: RequestListener = createOpsApp({ checks, draining, metrics, onError });
   const ops = await listen(service.extendOps?.(opsApp) ?? opsApp, config.opsAddress);

@@ -26,6 +26,8 @@ export const relay: CommandFactory = (io) => {
 
 /** The composition root of a site. */
 async function run(config: RelayConfig, io: Io): Promise<void> {
+  // It has no files to read again, and a hangup must not end it.
+  using _hangup = io.onReload?.(() => {});
   const { openRelay } = await import('./relay-service.ts');
   const { serveHttp } = await import('./http-service.ts');
   const service = await openRelay(config, io);

@@ -8,6 +8,8 @@ const retryPauseMs = 1_000;
 
 /** The composition root: opens everything, waits for the signal, closes everything. */
 export async function runServe(config: ServeConfig & { readonly tls?: TlsConfig }, io: Io): Promise<void> {
+  // Before anything is loaded: a hangup must not end a service, whether there are files to read again yet or not.
+  using _hangup = io.onReload?.(() => {});
   const { openService } = await import('./service.ts');
   const { serveHttp } = await import('./http-service.ts');
   const { checkLedger, ensureLogPartitions } = await import('../ledger/upkeep.ts');

@@ -6,7 +6,7 @@ import { text } from 'node:stream/consumers';
 import type { TestContext } from 'node:test';
 import { promisify } from 'node:util';
 import type { CommandLineResult } from '../support/command-line.ts';
-import type { LogLine } from '../support/service.ts';
+import type { LogLine } from '../support/serve-process.ts';
 
 /** Builds and starts take seconds here; a loaded machine may need many times that. Past it the test fails, it does not hang. */
 const commandDeadlineMs = 300_000;

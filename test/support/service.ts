@@ -1,10 +1,7 @@
-/** The ingest service over a test database and a temporary directory store: in this process, or in one of its own. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
+/** The ingest service over a test database and a temporary directory store, in this process. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import type { TestContext } from 'node:test';
 import type pg from 'pg';
 import { systemClock } from '../../src/commands/system-clock.ts';
@@ -170,88 +167,4 @@ export async function recordCount(pool: pg.Pool, deviceId: string): Promise<numb
     [deviceId],
   );
   return rows[0]?.count ?? 0;
-}
-
-const mainFile = join(import.meta.dirname, '../../src/main.ts');
-/** Node starts and strips types in under a second here; a loaded machine may need many times that. */
-const startDeadlineMs = 30_000;
-
-export type LogLine = Readonly<Record<string, unknown>> & { readonly message: string };
-
-/** `eds serve` as a process of its own, on free ports. */
-export class ServeProcess implements AsyncDisposable {
-  readonly log: readonly LogLine[];
-  readonly url: string;
-  readonly opsUrl: string;
-  readonly #child: ChildProcess;
-  readonly #exited: Promise<unknown>;
-
-  private constructor(child: ChildProcess, exited: Promise<unknown>, log: readonly LogLine[], listening: LogLine) {
-    this.#child = child;
-    this.#exited = exited;
-    this.log = log;
-    this.url = urlOf(listening.ingest);
-    this.opsUrl = urlOf(listening.ops);
-  }
-
-  /** @throws Error with the process's last words when it ends instead of listening */
-  static async start(
-    t: TestContext,
-    databaseUrl: string,
-    { args = [], env = {} }: { args?: readonly string[]; env?: Readonly<Record<string, string>> } = {},
-  ): Promise<ServeProcess> {
-    const directory = await mkdtemp(join(tmpdir(), 'eds-serve-'));
-    t.after(() => rm(directory, { recursive: true, force: true }));
-    const flags = ['--addr=127.0.0.1:0', '--ops-addr=127.0.0.1:0', `--store-dir=${directory}`, ...args];
-    const child = spawn(process.execPath, [mainFile, 'serve', ...flags], {
-      env: { PATH: process.env.PATH ?? '', DATABASE_URL: databaseUrl, ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    t.after(() => child.kill('SIGKILL'));
-    const exited = once(child, 'exit');
-    const log: LogLine[] = [];
-    let complaints = '';
-    child.stderr.on('data', (chunk: Buffer) => {
-      complaints += chunk.toString();
-    });
-    const listening = new Promise<LogLine>((resolve) => {
-      createInterface({ input: child.stdout }).on('line', (text) => {
-        const line = JSON.parse(text) as LogLine;
-        log.push(line);
-        if (line.message === 'listening') resolve(line);
-      });
-    });
-    const ended = exited.then(() => {
-      throw new Error(`eds serve ended at once: ${complaints}`);
-    });
-    const late = AbortSignal.timeout(startDeadlineMs);
-    const aborted = once(late, 'abort').then(() => {
-      throw new Error(`eds serve did not listen within ${startDeadlineMs} ms: ${complaints}${JSON.stringify(log)}`);
-    });
-    return new ServeProcess(child, exited, log, await Promise.race([listening, ended, aborted]));
-  }
-
-  /** Bytes, as its own metrics tell. */
-  async residentBytes(): Promise<number> {
-    const text = await (await fetch(`${this.opsUrl}/metrics`)).text();
-    const bytes = Number(/^process_resident_memory_bytes (\S+)/m.exec(text)?.[1]);
-    if (!(bytes > 0)) throw new Error('no process_resident_memory_bytes among the metrics');
-    return bytes;
-  }
-
-  /** SIGTERM, and waits for the end. @returns the exit code */
-  async stop(): Promise<number | null> {
-    this.#child.kill('SIGTERM');
-    await this.#exited;
-    return this.#child.exitCode;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#child.exitCode === null && this.#child.signalCode === null) await this.stop();
-  }
-}
-
-function urlOf(address: unknown): string {
-  const { host, port } = address as { host: string; port: number };
-  return `http://${host}:${port}`;
 }
