@@ -66,7 +66,7 @@ for (const { path, text } of commandLines) {
 
 test('every npm script that the docs name exists', () => {
   const named = [
-    ...occurrences(/\bnpm run (?:-s |--silent )?([a-z][a-z:]*)/g),
+    ...occurrences(/\bnpm run (?:-s |--silent )?([a-z][a-z0-9:]*)/g),
     ...occurrences(/\bnpm (start|test)\b/g),
   ];
   assert.ok(named.length > 5, `only ${named.length} were found`);
