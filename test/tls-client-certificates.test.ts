@@ -108,6 +108,21 @@ test('without a current list of revocations nobody is taken for not revoked', as
   await assertRefused(missing, device, 'client_certificate_untrusted', /no revocation list/);
 });
 
+test('with revocation lists, clients under an intermediate CA need its own list as well', async () => {
+  const site = await devices.intermediate('Site CA');
+  const [client, revoked] = [
+    await site.issue({ names: { cn: 'lift-02' } }),
+    await site.issue({ names: { cn: 'lift-03' } }),
+  ];
+  const root = await devices.crl({ revoked: [] });
+  await using without = await openTlsPort({ clientAuth: 'required', certificates: await trusting([root]) });
+  await assertRefused(without, client, 'client_certificate_untrusted', /no revocation list/);
+  const both = [root, await site.crl({ revoked: [revoked.serial] })];
+  await using port = await openTlsPort({ clientAuth: 'required', certificates: await trusting(both) });
+  assert.deepEqual(await identitiesOf(port, client), ['lift-02']);
+  await assertRefused(port, revoked, 'client_certificate_revoked', /revoked/);
+});
+
 test('without client authentication a certificate is not asked for and does not count', async () => {
   await using port = await openTlsPort();
   assert.equal(await identitiesOf(port, device), undefined);

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { type FileHandle, open } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { type PemText, problem } from './pem.ts';
 
 /** Paths to PEM files, as the flags give them. */
@@ -10,37 +11,46 @@ export type CertificateFiles = {
   readonly crlFile?: string | undefined;
 };
 
-/** What the files held when they were read, one after the other: two of them may be of before and after a change. */
-export type PemTexts = {
-  readonly cert: PemText;
-  readonly key: PemText;
-  readonly clientCa: PemText | undefined;
-  readonly crl: PemText | undefined;
-};
+/**
+ * What the files held when they were read, one after the other: two of them may be of before and after a change. Who the
+ * server is and whom it trusts are read apart, because neither has to wait for the other.
+ */
+export type PairTexts = { readonly cert: PemText; readonly key: PemText };
+export type TrustTexts = { readonly clientCa: PemText | undefined; readonly crl: PemText | undefined };
 
 /** Room for a revocation list of a quarter of a million entries; the other files have some kilobytes. */
 const fileBytesMax = 16 * 1024 * 1024;
 
-/** @returns the texts, or for each file that cannot be read a line that says why */
-export async function readCertificateFiles(
-  files: CertificateFiles,
-): Promise<PemTexts | { readonly problems: string[] }> {
+/** The texts, or for each file that cannot be read a line that says why. */
+type Read<T> = { readonly texts: T } | { readonly problems: readonly string[] };
+
+export function readPairTexts({ certFile, keyFile }: CertificateFiles): Promise<Read<PairTexts>> {
+  return collectProblems(async (read) => ({
+    cert: await read('--tls-cert', certFile),
+    key: await read('--tls-key', keyFile),
+  }));
+}
+
+export function readTrustTexts({ clientCaFile, crlFile }: CertificateFiles): Promise<Read<TrustTexts>> {
+  return collectProblems(async (read) => ({
+    clientCa: clientCaFile === undefined ? undefined : await read('--tls-client-ca', clientCaFile),
+    crl: crlFile === undefined ? undefined : await read('--tls-client-crl', crlFile),
+  }));
+}
+
+async function collectProblems<T>(
+  readAll: (read: (flag: string, file: string) => Promise<PemText>) => Promise<T>,
+): Promise<Read<T>> {
   const problems: string[] = [];
-  const read = async (flag: string, file: string): Promise<PemText> => {
+  const texts = await readAll(async (flag, file) => {
     const source = { flag, file };
     const text = await readText(file).catch((error: NodeJS.ErrnoException) => {
       problems.push(problem(source, error.code === 'ENOENT' ? 'there is no such file' : error.message));
       return '';
     });
     return { ...source, text };
-  };
-  const texts = {
-    cert: await read('--tls-cert', files.certFile),
-    key: await read('--tls-key', files.keyFile),
-    clientCa: files.clientCaFile === undefined ? undefined : await read('--tls-client-ca', files.clientCaFile),
-    crl: files.crlFile === undefined ? undefined : await read('--tls-client-crl', files.crlFile),
-  };
-  return problems.length > 0 ? { problems } : texts;
+  });
+  return problems.length > 0 ? { problems } : { texts };
 }
 
 /** Tells contents apart without keeping a key's bytes. */
@@ -52,15 +62,10 @@ export function digestOf(texts: readonly (PemText | undefined)[]): string {
 }
 
 async function readText(file: string): Promise<string> {
-  await using handle = await open(file, 'r');
-  const { size } = await statRegular(handle);
-  if (size > fileBytesMax) throw new Error(`larger than ${fileBytesMax} bytes: is it the right file?`);
-  return await handle.readFile('utf8');
-}
-
-/** A pipe or a device would keep a reader waiting for ever. */
-async function statRegular(handle: FileHandle) {
+  // A pipe without a writer would keep the opening itself waiting, out of reach of any signal: open(2), O_NONBLOCK.
+  await using handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK);
   const stat = await handle.stat();
   if (!stat.isFile()) throw new Error('not a regular file');
-  return stat;
+  if (stat.size > fileBytesMax) throw new Error(`larger than ${fileBytesMax} bytes: is it the right file?`);
+  return await handle.readFile('utf8');
 }

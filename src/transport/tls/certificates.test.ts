@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
 import { mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { promisify } from 'node:util';
 import { authority, hourMs, type Issued, serverCertificate } from '../../../test/support/certificates.ts';
 import { MountedSecret } from '../../../test/support/mounted-secret.ts';
 import type { CertificateFiles } from './certificate-files.ts';
@@ -199,6 +201,77 @@ test('a revocation list that changes is a swap of trust; a renewed pair is none'
   assert.deepEqual(told, [`swapped ${second.serial}`, `swapped ${second.serial}, trust changed`]);
 });
 
+/** Certificates that judge clients, looked at only when asked. */
+async function openTrusting(t: TestContext, pair: Issued) {
+  const ca = await authority();
+  const trust = { 'ca.crt': ca.cert, 'ca.crl': await ca.crl({ revoked: [] }) };
+  const { secret, files } = await mount(t, pair, trust);
+  const clients = { clientCaFile: secret.path('ca.crt'), crlFile: secret.path('ca.crl') };
+  const opened = await open({ ...files, ...clients }, { pollMs: never, settleMs: never });
+  return { ca, trust, secret, ...opened };
+}
+
+test('a revocation is taken up beside a certificate that has expired, and a renewal beside a list that has', async (t) => {
+  const lastHour = { notBefore: new Date(Date.now() - 2 * hourMs), notAfter: new Date(Date.now() - hourMs) };
+  const [first, second] = [await serverCertificate(), await serverCertificate()];
+  const { ca, trust, secret, certificates, told } = await openTrusting(t, first);
+  await using _ = certificates;
+  const revoking = await ca.crl({ revoked: [second.serial] });
+  await secret.update(secretOf(await serverCertificate(lastHour), { ...trust, 'ca.crl': revoking }));
+  assert.equal(await certificates.reload(), 'refused');
+  assert.deepEqual(certificates.current.crl, [revoking.trimEnd()]);
+  assert.equal(certificates.current.cert, first.cert);
+
+  const expired = await ca.crl({ revoked: [], thisUpdate: lastHour.notBefore, nextUpdate: lastHour.notAfter });
+  await secret.update(secretOf(second, { ...trust, 'ca.crl': expired }));
+  assert.equal(await certificates.reload(), 'refused');
+  assert.equal(certificates.current.cert, second.cert);
+  assert.deepEqual(certificates.current.crl, [revoking.trimEnd()]);
+  assert.deepEqual(
+    told.map((text) => text.replace(/^(refused \S+)[\s\S]*?(has expired)[\s\S]*/, '$1 $2')),
+    [
+      `swapped ${first.serial}, trust changed`,
+      'refused --tls-cert has expired',
+      `swapped ${second.serial}`,
+      'refused --tls-client-crl has expired',
+    ],
+  );
+});
+
+test('a list of a CA whose clock is ahead is refused, and neither its time nor its correction is missed', async (t) => {
+  const pair = await serverCertificate();
+  const { ca, trust, secret, certificates, clock } = await openTrusting(t, pair);
+  await using _ = certificates;
+  const ahead = new Date(Date.now() + hourMs);
+  const early = await ca.crl({ revoked: [], thisUpdate: ahead });
+  await secret.update(secretOf(pair, { ...trust, 'ca.crl': early }));
+  assert.equal(await certificates.reload(), 'refused');
+  assert.deepEqual(certificates.current.crl, [trust['ca.crl'].trimEnd()]);
+  await secret.update(secretOf(pair, { ...trust, 'ca.crl': await ca.crl({ revoked: [pair.serial] }) }));
+  assert.equal(await certificates.reload(), 'swapped');
+  await secret.update(secretOf(pair, { ...trust, 'ca.crl': early }));
+  clock.aheadMs = 2 * hourMs;
+  assert.equal(await certificates.reload(), 'swapped');
+});
+
+test('a listener that throws is told of, and neither ends the process nor the looks that follow', async (t) => {
+  const [first, second, third] = [await serverCertificate(), await serverCertificate(), await serverCertificate()];
+  const { secret, files } = await mount(t, first);
+  const { certificates, told, next } = await open(files, watching);
+  await using _ = certificates;
+  let faults = 0;
+  certificates.onSwap(() => {
+    if (++faults === 1) throw new TypeError('a secret');
+  });
+  const refused = next('refused');
+  await secret.update(secretOf(second));
+  await refused;
+  const swapped = next('swapped');
+  await secret.update(secretOf(third));
+  await swapped;
+  assert.deepEqual(told, ['refused the new certificates cannot be served with (TypeError)', `swapped ${third.serial}`]);
+});
+
 test('whoever asks for a reload is told what came of it, every time', async (t) => {
   const [first, second] = [await serverCertificate(), await serverCertificate()];
   const { secret, files } = await mount(t, first);
@@ -227,6 +300,15 @@ test('a Secret put back to an earlier certificate is refused; one in use that ex
   assert.equal(await certificates.reload(), 'refused');
   assert.match(told[0] ?? '', /older than the one in use/);
   assert.equal(certificates.serial, pair.serial);
+});
+
+test('a pipe as a file is refused at once, where reading it would wait for a writer that never comes', async (t) => {
+  const { cert } = await serverCertificate();
+  const folder = await temporaryFolder(t);
+  const files = { certFile: join(folder, 'tls.crt'), keyFile: join(folder, 'tls.key') };
+  await writeFile(files.certFile, cert);
+  await promisify(execFile)('mkfifo', [files.keyFile]);
+  await assert.rejects(open(files, watching), { message: `--tls-key ${files.keyFile}: not a regular file` });
 });
 
 test('nothing opens with files that cannot be served with: each is named', async (t) => {

@@ -1,12 +1,16 @@
 import type { SecureContextOptions } from 'node:tls';
-import { type CertificateFiles, readCertificateFiles } from './certificate-files.ts';
+import { type CertificateFiles, digestOf, readPairTexts, readTrustTexts } from './certificate-files.ts';
 import { FileWatch, type FileWatchTimes } from './file-watch.ts';
-import { contentDigest, parseMaterial, type Refused, type TlsMaterial } from './material.ts';
+import { type ClientTrust, parseClientTrust, parseServerPair, type Refused, type ServerPair } from './material.ts';
+import { type Load, type Loaded, type Manner, type NotLoaded, Reloadable } from './reloadable.ts';
 
 /** Told of every change; must not throw. */
 export type CertificateObserver = {
   swapped(change: CertificateSwap): void;
-  /** New files cannot be served with; what was in use stays. Told once of the same files and the same reason. */
+  /**
+   * A new pair, or new client CAs and lists, cannot be served with; what was in use of them stays. Told once of the same
+   * files and the same reason.
+   */
   refused(reason: string): void;
 };
 
@@ -17,6 +21,7 @@ export type CertificateSwap = {
   readonly trustChanged: boolean;
 };
 
+/** 'refused' if any of the files were, even where others have been taken up. */
 export type ReloadOutcome = 'swapped' | 'unchanged' | 'refused';
 
 export type CertificatesOptions = {
@@ -31,26 +36,35 @@ const defaultTimes: FileWatchTimes = { pollMs: 5_000, settleMs: 250 };
 
 /** @throws Error that names every flag and file that cannot be served with, and the way out */
 export async function openCertificates(files: CertificateFiles, options: CertificatesOptions): Promise<Certificates> {
-  const found = await load(files, options.now());
-  if (!('material' in found)) throw new Error(found.problems.join('\n'));
-  return new Certificates(files, found.material, options);
+  const [loadPair, loadTrust] = [pairLoader(files), trustLoader(files)];
+  const nowMs = options.now();
+  const [pair, trust] = [await loadPair(nowMs), await loadTrust(nowMs)];
+  if ('problems' in pair || 'problems' in trust)
+    throw new Error([pair, trust].flatMap((one) => ('problems' in one ? one.problems : [])).join('\n'));
+  return new Certificates(files, new Reloadable(loadPair, pair), new Reloadable(loadTrust, trust), options);
 }
 
-/** The certificates to serve with now: those of the files, or the last ones that were good. */
+/**
+ * The certificates to serve with now: those of the files, or the last ones that were good. Who the server is and whom it
+ * trusts are taken up apart: a broken pair does not hold back a revocation, nor a broken list a renewal.
+ */
 export class Certificates implements AsyncDisposable {
-  readonly #files: CertificateFiles;
+  readonly #pair: Reloadable<ServerPair>;
+  readonly #trust: Reloadable<ClientTrust>;
   readonly #options: CertificatesOptions;
   readonly #watch: FileWatch;
   readonly #listeners: ((swap: CertificateSwap) => void)[] = [];
-  #material: TlsMaterial;
-  /** What was refused at the last look, and whether the observer has been told. */
-  #refusal: { readonly text: string; readonly digest: string | undefined; readonly told: boolean } | undefined;
   /** Looks follow one another, so that an older one cannot end last. */
   #lastLook: Promise<unknown> = Promise.resolve();
 
-  constructor(files: CertificateFiles, material: TlsMaterial, options: CertificatesOptions) {
-    this.#files = files;
-    this.#material = material;
+  constructor(
+    files: CertificateFiles,
+    pair: Reloadable<ServerPair>,
+    trust: Reloadable<ClientTrust>,
+    options: CertificatesOptions,
+  ) {
+    this.#pair = pair;
+    this.#trust = trust;
     this.#options = options;
     const paths = [files.certFile, files.keyFile, files.clientCaFile, files.crlFile].filter(
       (path) => path !== undefined,
@@ -60,16 +74,16 @@ export class Certificates implements AsyncDisposable {
 
   /** For tls.createSecureContext and Server.setSecureContext, which have taken it before. Holds the private key. */
   get current(): Readonly<SecureContextOptions> {
-    return this.#material.options;
+    return { ...this.#pair.value.options, ...this.#trust.value.options };
   }
 
   get serial(): string {
-    return this.#material.serial;
+    return this.#pair.value.serial;
   }
 
   /** When the first certificate of the presented chain expires. */
   get expiresAtMs(): number {
-    return this.#material.expiresAtMs;
+    return this.#pair.value.expiresAtMs;
   }
 
   /** `listener` is called after each swap; must not throw. */
@@ -87,51 +101,64 @@ export class Certificates implements AsyncDisposable {
     await this.#lastLook;
   }
 
-  #look(manner: 'patient' | 'asked'): Promise<ReloadOutcome> {
-    const look = this.#lastLook.then(async () => {
-      const found = await load(this.#files, this.#options.now(), this.#material);
-      return 'material' in found ? this.#take(found.material) : this.#refuse(found, manner);
-    });
+  #look(manner: Manner): Promise<ReloadOutcome> {
+    const look = this.#lastLook
+      .then(() => this.#takeUp(manner))
+      .catch((error: NodeJS.ErrnoException) => {
+        // A listener that breaks its word must neither end the process nor the watch.
+        this.#options.observer.refused(`the new certificates cannot be served with (${error.code ?? error.name})`);
+        return 'refused' as const;
+      });
     this.#lastLook = look;
     return look;
   }
 
-  #take(material: TlsMaterial): ReloadOutcome {
-    this.#refusal = undefined;
-    if (material.digest === this.#material.digest) return 'unchanged';
-    const { serial, expiresAtMs, trustDigest } = material;
-    const swap = { serial, expiresAtMs, trustChanged: trustDigest !== this.#material.trustDigest };
-    this.#material = material;
-    for (const listener of this.#listeners) listener(swap);
-    this.#options.observer.swapped(swap);
-    return 'swapped';
+  async #takeUp(manner: Manner): Promise<ReloadOutcome> {
+    const nowMs = this.#options.now();
+    const [pair, trust] = [await this.#pair.look(nowMs, manner), await this.#trust.look(nowMs, manner)];
+    const isSwapped = pair.outcome === 'swapped' || trust.outcome === 'swapped';
+    if (isSwapped) this.#tellSwap(trust.outcome === 'swapped');
+    const refused = [pair, trust].filter((look) => look.outcome === 'refused');
+    for (const { reason, tell, unsettled } of refused) {
+      if (tell) this.#options.observer.refused(reason);
+      if (unsettled) this.#watch.lookSoon();
+    }
+    if (refused.length > 0) return 'refused';
+    return isSwapped ? 'swapped' : 'unchanged';
   }
 
-  /** A pair of which one file is new and the other not yet written looks broken, so a watcher looks twice before it tells. */
-  #refuse({ problems, digest }: Refusal, manner: 'patient' | 'asked'): ReloadOutcome {
-    const text = problems.join('\n');
-    const known = this.#refusal?.text === text && this.#refusal.digest === digest ? this.#refusal : undefined;
-    const tell = manner === 'asked' || known?.told === false;
-    if (manner === 'patient' && known === undefined) this.#watch.lookSoon();
-    this.#refusal = { text, digest, told: tell || known?.told === true };
-    if (tell) this.#options.observer.refused(text);
-    return 'refused';
+  #tellSwap(trustChanged: boolean): void {
+    const swap = { serial: this.serial, expiresAtMs: this.expiresAtMs, trustChanged };
+    for (const listener of this.#listeners) listener(swap);
+    this.#options.observer.swapped(swap);
   }
 }
 
-/** `digest` of what was refused; undefined where it could not be read. */
-type Refusal = Refused & { readonly digest: string | undefined };
+function pairLoader(files: CertificateFiles): Load<ServerPair> {
+  return async (nowMs, kept) => {
+    const read = await readPairTexts(files);
+    if ('problems' in read) return { ...read, digest: undefined };
+    const { cert, key } = read.texts;
+    return judged(digestOf([cert, key]), kept, (current) => parseServerPair(read.texts, nowMs, current));
+  };
+}
 
-async function load(
-  files: CertificateFiles,
-  nowMs: number,
-  current?: TlsMaterial,
-): Promise<{ readonly material: TlsMaterial } | Refusal> {
-  const texts = await readCertificateFiles(files);
-  if ('problems' in texts) return { ...texts, digest: undefined };
-  const digest = contentDigest(texts);
+function trustLoader(files: CertificateFiles): Load<ClientTrust> {
+  return async (nowMs, kept) => {
+    const read = await readTrustTexts(files);
+    if ('problems' in read) return { ...read, digest: undefined };
+    const { clientCa, crl } = read.texts;
+    return judged(digestOf([clientCa, crl]), kept, (current) => parseClientTrust(read.texts, nowMs, current));
+  };
+}
+
+function judged<T extends object>(
+  digest: string,
+  kept: Loaded<T> | undefined,
+  parse: (current: T | undefined) => T | Refused,
+): Loaded<T> | NotLoaded {
   // Not judged again: what is in use stays in use even when it expires, for nothing better is there.
-  if (current?.digest === digest) return { material: current };
-  const parsed = parseMaterial(texts, nowMs, current);
-  return 'problems' in parsed ? { ...parsed, digest } : { material: parsed };
+  if (kept?.digest === digest) return kept;
+  const parsed = parse(kept?.value);
+  return 'problems' in parsed ? { ...parsed, digest } : { value: parsed, digest };
 }

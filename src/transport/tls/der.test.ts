@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { derElements, derTimeMs } from './der.ts';
+import { derElements, derOid, derTimeMs } from './der.ts';
 
 const lengthOf = (length: number) => {
   if (length < 0x80) return [length];
@@ -54,4 +54,15 @@ test('both forms of a time are read, and what is no time is not', () => {
   assert.equal(time(0x18, '20770101000000Z'), Date.UTC(2077, 0, 1));
   for (const text of ['2611221900Z', '20261322190000Z', '', 'never']) assert.equal(time(0x18, text), undefined, text);
   assert.equal(time(0x30, '20770101000000Z'), undefined);
+});
+
+test('object identifiers are read in dotted form', () => {
+  const oid = (hex: string) => {
+    const [read] = derElements(element(0x06, Buffer.from(hex, 'hex')));
+    return read && derOid(read);
+  };
+  assert.equal(oid('2a864886f70d01010b'), '1.2.840.113549.1.1.11');
+  assert.equal(oid('2b6570'), '1.3.101.112');
+  assert.equal(oid('883703'), '2.999.3');
+  assert.throws(() => oid('2affffffffffffffffff7f'), RangeError);
 });

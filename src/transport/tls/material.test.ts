@@ -3,45 +3,50 @@ import { createPrivateKey } from 'node:crypto';
 import { before, test } from 'node:test';
 import {
   authority,
-  type CertificateAuthority,
+  CertificateAuthority,
   hourMs,
   type Issued,
   type KeyType,
   serverCertificate,
 } from '../../../test/support/certificates.ts';
-import type { PemTexts } from './certificate-files.ts';
-import { parseMaterial, type TlsMaterial } from './material.ts';
+import { type ClientTrust, parseClientTrust, parseServerPair, type Refused, type ServerPair } from './material.ts';
 
 const nowMs = Date.now();
 const ago = (ms: number) => new Date(nowMs - ms);
 
 type Contents = { cert: string; key: string; clientCa?: string; crl?: string };
+type Material = ServerPair & ClientTrust & { readonly options: ServerPair['options'] & ClientTrust['options'] };
 
-function textsOf({ cert, key, clientCa, crl }: Contents): PemTexts {
+/** Both halves, as at start. */
+function parse({ cert, key, clientCa, crl }: Contents, current?: Material, atMs = nowMs): Material | Refused {
   const optional = (flag: string, text: string | undefined) =>
     text === undefined ? undefined : { flag, file: 'file.pem', text };
-  return {
+  const pairTexts = {
     cert: { flag: '--tls-cert', file: 'tls.crt', text: cert },
     key: { flag: '--tls-key', file: 'tls.key', text: key },
-    clientCa: optional('--tls-client-ca', clientCa),
-    crl: optional('--tls-client-crl', crl),
   };
+  const trustTexts = { clientCa: optional('--tls-client-ca', clientCa), crl: optional('--tls-client-crl', crl) };
+  const pair = parseServerPair(pairTexts, atMs, current);
+  const trust = parseClientTrust(trustTexts, atMs, current);
+  if ('problems' in pair || 'problems' in trust)
+    return { problems: [pair, trust].flatMap((half) => ('problems' in half ? half.problems : [])) };
+  return { ...pair, ...trust, options: { ...pair.options, ...trust.options } };
 }
 
-function accepted(contents: Contents, current?: TlsMaterial): TlsMaterial {
-  const parsed = parseMaterial(textsOf(contents), nowMs, current);
+function accepted(contents: Contents, current?: Material): Material {
+  const parsed = parse(contents, current);
   assert.ok(!('problems' in parsed), 'problems' in parsed ? parsed.problems.join('\n') : '');
   return parsed;
 }
 
-function problems(contents: Contents, current?: TlsMaterial): readonly string[] {
-  const parsed = parseMaterial(textsOf(contents), nowMs, current);
+function problems(contents: Contents, current?: Material): readonly string[] {
+  const parsed = parse(contents, current);
   assert.ok('problems' in parsed, 'nothing was found wrong with it');
   return parsed.problems;
 }
 
 /** Of one problem, which has to match. */
-function assertRefused(contents: Contents, wanted: RegExp, current?: TlsMaterial): void {
+function assertRefused(contents: Contents, wanted: RegExp, current?: Material): void {
   const found = problems(contents, current);
   assert.equal(found.length, 1, found.join('\n'));
   assert.match(found[0] ?? '', wanted);
@@ -143,7 +148,7 @@ test('a file that was cut short is refused, wherever it was cut', async () => {
 
 test('client CAs of which none can vouch for a client are refused', async () => {
   assertRefused({ ...pair, clientCa: pair.cert }, /holds no certificate of an authority/);
-  const late = parseMaterial(textsOf({ ...pair, clientCa: ca.cert }), nowMs + 48 * hourMs);
+  const late = parse({ ...pair, clientCa: ca.cert }, undefined, nowMs + 48 * hourMs);
   assert.ok('problems' in late && late.problems.some((text) => /every authority in it has expired/.test(text)));
 });
 
@@ -176,18 +181,58 @@ test('a revocation list that is older than the one in use is refused: it would t
   accepted({ ...pair, clientCa, crl: old });
 });
 
-test('nothing older replaces what is in use; the same certificate with another chain or CA does', async () => {
-  const current = accepted(pair);
+test('nothing older replaces what is in use; a restart takes it', async () => {
   const older = await serverCertificate({ notBefore: ago(3 * hourMs) });
   assertRefused(
     older,
     /older than the one in use .*was an earlier one put back\? A restart takes it all the same$/,
-    current,
+    accepted(pair),
   );
   accepted(older);
-  const trusting = accepted({ ...pair, clientCa: ca.cert }, current);
-  assert.notEqual(trusting.trustDigest, current.trustDigest);
-  const renewed = accepted({ ...(await serverCertificate()), clientCa: ca.cert }, trusting);
-  assert.equal(renewed.trustDigest, trusting.trustDigest);
-  assert.notEqual(renewed.digest, trusting.digest);
+});
+
+test('a list that is valid only later is refused: until then its clients could not be judged', async () => {
+  const early = await ca.crl({ revoked: [], thisUpdate: ago(-hourMs), nextUpdate: ago(-2 * hourMs) });
+  const contents = { ...pair, clientCa: ca.cert, crl: early };
+  assertRefused(contents, /^--tls-client-crl .*: list 1 is valid only from \d{4}-\d\d-\d\dT.*: is the clock right\?$/);
+  assert.ok(!('problems' in parse(contents, undefined, nowMs + hourMs + 60_000)));
+});
+
+/** What is `wanted` in the DER becomes another text of the same length. */
+function patched(pem: string, wanted: string, text: string): string {
+  const der = Buffer.from(pem.replaceAll(/-----[^-]*-----|\s/g, ''), 'base64');
+  const at = der.indexOf(wanted, 0, 'latin1');
+  assert.ok(at >= 0 && wanted.length === text.length);
+  der.write(text, at, 'latin1');
+  const [, label] = /-----BEGIN ([^-]+)-----/.exec(pem) ?? [];
+  return `-----BEGIN ${label}-----\n${der.toString('base64')}\n-----END ${label}-----\n`;
+}
+
+test('a list that was damaged, or made by another CA of the same name, is refused: it would lock everybody out', async () => {
+  const wanted = /^--tls-client-crl .*: list 1 is not signed with the key of CN=Test CA: it was damaged, or another CA/;
+  const namesake = await CertificateAuthority.root('Test CA', 'p256');
+  assertRefused({ ...pair, clientCa: ca.cert, crl: await namesake.crl({ revoked: [] }) }, wanted);
+  const otherType = await CertificateAuthority.root('Test CA', 'ed25519');
+  assertRefused({ ...pair, clientCa: ca.cert, crl: await otherType.crl({ revoked: [] }) }, wanted);
+  const damaged = patched(await ca.crl({ revoked: ['4142434445464748'] }), 'ABCDEFGH', 'ABCDEFGI');
+  assertRefused({ ...pair, clientCa: ca.cert, crl: damaged }, wanted);
+  accepted({
+    ...pair,
+    clientCa: ca.cert + namesake.cert,
+    crl: (await ca.crl({ revoked: [] })) + (await namesake.crl({ revoked: [] })),
+  });
+});
+
+test('lists of RSA, ECDSA and Ed25519 authorities are taken', async () => {
+  for (const keyType of ['rsa2048', 'p256', 'p384', 'p521', 'ed25519'] satisfies KeyType[]) {
+    const signer = await authority(`CA with ${keyType}`, keyType);
+    accepted({ ...pair, clientCa: signer.cert, crl: await signer.crl({ revoked: [pair.serial] }) });
+  }
+});
+
+test('a certificate with a date that is none is refused: no comparison would say that it has expired', async () => {
+  const notAfter = new Date('2040-06-15T00:00:00Z');
+  const { cert, key } = await serverCertificate({ notAfter });
+  const wanted = /certificate 1 is valid from or to a date that is none: have it issued anew$/;
+  assertRefused({ cert: patched(cert, '400615', '409915'), key }, wanted);
 });

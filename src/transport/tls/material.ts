@@ -1,65 +1,63 @@
 import type { X509Certificate } from 'node:crypto';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
-import { digestOf, type PemTexts } from './certificate-files.ts';
+import type { PairTexts, TrustTexts } from './certificate-files.ts';
 import { type PemText, parseCertificates, problem } from './pem.ts';
 import { olderList, parseRevocationLists, type RevocationList } from './revocation-lists.ts';
 import { parseServerChain, type ServerChain } from './server-chain.ts';
 
-/** What a listener needs to know of its certificates. Its options hold the private key: never log one. */
-export type TlsMaterial = {
-  /** `cert` and `key`; `ca` and `crl` where clients present certificates. */
-  readonly options: Readonly<SecureContextOptions>;
+/** Who the server is. Its options hold the private key: never log one. */
+export type ServerPair = {
+  readonly options: Readonly<Pick<SecureContextOptions, 'cert' | 'key'>>;
   /** Upper-case hex, of the server's own certificate. */
   readonly serial: string;
   readonly notBeforeMs: number;
   /** Of the first certificate in the presented chain to expire. */
   readonly expiresAtMs: number;
+};
+
+/** What clients are judged by; its options are empty where they present no certificates. */
+export type ClientTrust = {
+  readonly options: Readonly<Pick<SecureContextOptions, 'ca' | 'crl'>>;
   readonly revocationLists: readonly RevocationList[];
-  /** Of all that was read, and of what clients are judged by alone. */
-  readonly digest: string;
-  readonly trustDigest: string;
 };
 
 export type Refused = { readonly problems: readonly string[] };
 
 /**
- * Whether these files can be served with, and if not, everything that is wrong with them.
+ * Whether this certificate and key can be served with, and if not, everything that is wrong with them.
  * @param current what is served now, which nothing older may replace
  */
-export function parseMaterial(texts: PemTexts, nowMs: number, current?: TlsMaterial): TlsMaterial | Refused {
-  const { cert, key, clientCa, crl } = texts;
+export function parseServerPair({ cert, key }: PairTexts, nowMs: number, current?: ServerPair): ServerPair | Refused {
   const problems: string[] = [];
   const chain = parseServerChain(cert, key, nowMs, problems);
-  const authorities = clientCa === undefined ? [] : parseAuthorities(clientCa, nowMs, problems);
-  const lists = crl === undefined ? [] : parseRevocationLists(crl, authorities, nowMs, problems);
-  if (current !== undefined) {
-    if (chain !== undefined) problems.push(...olderChainProblems(cert, chain, current));
-    if (crl !== undefined) problems.push(...olderListProblems(crl, lists, current));
-  }
+  if (chain !== undefined && current !== undefined) problems.push(...olderChainProblems(cert, chain, current));
   if (chain === undefined || problems.length > 0) return { problems };
-
-  const options = {
-    cert: cert.text,
-    key: key.text,
-    ...(clientCa && { ca: clientCa.text }),
-    // Each on its own: Node reads one list from each text, and would pass over the others of a file.
-    ...(crl && { crl: lists.map(({ pem }) => pem) }),
-  };
+  const options = { cert: cert.text, key: key.text };
   const rest = contextProblem(options);
   if (rest !== undefined) return { problems: [problem(cert, rest)] };
-  return {
-    options,
-    serial: chain.leaf.serialNumber,
-    notBeforeMs: chain.leaf.validFromDate.getTime(),
-    expiresAtMs: chain.expiresAtMs,
-    revocationLists: lists,
-    digest: contentDigest(texts),
-    trustDigest: digestOf([clientCa, crl]),
-  };
+  const { leaf, expiresAtMs } = chain;
+  return { options, serial: leaf.serialNumber, notBeforeMs: leaf.validFromDate.getTime(), expiresAtMs };
 }
 
-export function contentDigest({ cert, key, clientCa, crl }: PemTexts): string {
-  return digestOf([cert, key, clientCa, crl]);
+/**
+ * Whether clients can be judged by these, and if not, everything that is wrong with them.
+ * @param current what they are judged by now, which no older list may replace
+ */
+export function parseClientTrust(
+  { clientCa, crl }: TrustTexts,
+  nowMs: number,
+  current?: ClientTrust,
+): ClientTrust | Refused {
+  if (clientCa === undefined) return { options: {}, revocationLists: [] };
+  const problems: string[] = [];
+  const authorities = parseAuthorities(clientCa, nowMs, problems);
+  const revocationLists = crl === undefined ? [] : parseRevocationLists(crl, authorities, nowMs, problems);
+  if (crl !== undefined && current !== undefined) problems.push(...olderListProblems(crl, revocationLists, current));
+  if (problems.length > 0) return { problems };
+  // Each on its own: Node reads one list from each text, and would pass over the others of a file.
+  const options = { ca: clientCa.text, ...(crl && { crl: revocationLists.map(({ pem }) => pem) }) };
+  const rest = contextProblem(options);
+  return rest === undefined ? { options, revocationLists } : { problems: [problem(clientCa, rest)] };
 }
 
 /** Those in force: one that has expired does no harm beside its successor. */
@@ -78,14 +76,14 @@ function parseAuthorities(source: PemText, nowMs: number, problems: string[]): r
 
 const putBack = 'was an earlier one put back? A restart takes it all the same';
 
-function olderChainProblems(cert: PemText, { leaf }: ServerChain, current: TlsMaterial): string[] {
+function olderChainProblems(cert: PemText, { leaf }: ServerChain, current: ServerPair): string[] {
   const notBeforeMs = leaf.validFromDate.getTime();
   if (notBeforeMs >= current.notBeforeMs) return [];
   const [from, used] = [isoTime(notBeforeMs), isoTime(current.notBeforeMs)];
   return [problem(cert, `valid from ${from}, older than the one in use (from ${used}): ${putBack}`)];
 }
 
-function olderListProblems(crl: PemText, lists: readonly RevocationList[], current: TlsMaterial): string[] {
+function olderListProblems(crl: PemText, lists: readonly RevocationList[], current: ClientTrust): string[] {
   const found = olderList(lists, current.revocationLists);
   if (found === undefined) return [];
   const [from, used] = [isoTime(found.older.thisUpdateMs), isoTime(found.newer.thisUpdateMs)];

@@ -21,7 +21,14 @@ export function parseCertificates(source: PemText, problems: string[]): readonly
     problems.push(problem(source, 'holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)'));
   const certificates = blocks.flatMap((block, index) => {
     try {
-      return [new X509Certificate(block)];
+      const certificate = new X509Certificate(block);
+      // OpenSSL reads any text as a date, and Node then has NaN for it, which no comparison would refuse.
+      if ([certificate.validFromDate, certificate.validToDate].every((date) => !Number.isNaN(date.getTime())))
+        return [certificate];
+      problems.push(
+        problem(source, `certificate ${index + 1} is valid from or to a date that is none: have it issued anew`),
+      );
+      return [];
     } catch {
       problems.push(problem(source, `certificate ${index + 1} does not parse: was the file cut short?`));
       return [];

@@ -108,6 +108,9 @@ export class TlsGuard {
       this.#outcome.refused(secure, verdict.refusal, address);
       return;
     }
+    // An alert, as after a renegotiation that is refused, leaves a session that carries nothing more: an answer written into
+    // it would wait for ever, and the connection with it.
+    secure.once('error', () => secure.destroy());
     const isRetired = () => trust !== this.#trust;
     this.#outcome.secured(raw, secure, {
       address,
