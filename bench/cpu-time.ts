@@ -13,12 +13,6 @@ export async function cpuSeconds(pid: number): Promise<number> {
   return ticks / ticksPerSecond;
 }
 
-/** Resident memory of the process, bytes. */
-export async function residentBytes(pid: number): Promise<number> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8');
-  return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1] ?? 0) * 1024;
-}
-
 async function processes(): Promise<{ id: number; parent: number; own: number }[]> {
   const ids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
   const found = await Promise.all(

@@ -23,14 +23,18 @@ export class HttpConnection {
     socket.on('close', () => this.#waiting?.reject(new Error('the connection was closed')));
   }
 
-  static async open(url: string): Promise<HttpConnection> {
+  /** @param from local address to connect from */
+  static async open(url: string, from?: string): Promise<HttpConnection> {
     const { hostname, port, host } = new URL(url);
-    const socket = connect({ host: hostname, port: Number(port), noDelay: true });
+    const local = from === undefined ? {} : { localAddress: from };
+    const socket = connect({ host: hostname, port: Number(port), noDelay: true, ...local });
     await once(socket, 'connect');
     return new HttpConnection(socket, host);
   }
 
-  post(path: string, type: string, body: Buffer): Promise<Answer> {
+  /** Rejects when the connection ends before the answer has come. */
+  async post(path: string, type: string, body: Buffer): Promise<Answer> {
+    if (this.#socket.destroyed) throw new Error('the connection was closed');
     const head = `POST ${path} HTTP/1.1\r\nHost: ${this.#host}\r\nContent-Type: ${type}\r\nContent-Length: ${body.length}\r\n\r\n`;
     this.#socket.cork();
     this.#socket.write(head, 'latin1');

@@ -4,6 +4,7 @@ import { formatEnvelope } from '../src/record/format.ts';
 import { signingKeyFromSeed } from '../src/record/signing-key.ts';
 import { HttpConnection } from './http-client.ts';
 import type { LoadPlan, LoadResult } from './load-plan.ts';
+import { quantiles } from './quantiles.ts';
 
 const plan: LoadPlan = JSON.parse(process.argv[2] ?? '');
 const perRequest = plan.mode === 'batch' ? plan.linesPerBatch : 1;
@@ -70,11 +71,13 @@ process.once('message', async () => {
   const seconds = (performance.now() - startMs) / 1000;
   const { user, system } = process.cpuUsage(cpuBefore);
   const cpuSeconds = (user + system) / 1e6;
-  latenciesMs.sort((a, b) => a - b);
-  const quantile = (q: number) =>
-    latenciesMs[Math.min(latenciesMs.length - 1, Math.floor(q * latenciesMs.length))] ?? 0;
-  const latencyMs = { p50: quantile(0.5), p99: quantile(0.99), max: quantile(1) };
-  process.send?.({ records: accepted, refused, seconds, cpuSeconds, latencyMs } satisfies LoadResult);
+  process.send?.({
+    records: accepted,
+    refused,
+    seconds,
+    cpuSeconds,
+    latencyMs: quantiles(latenciesMs),
+  } satisfies LoadResult);
   for (const own of connections.flat()) own.close();
   process.disconnect();
 });

@@ -1,3 +1,5 @@
+import type { Quantiles } from './quantiles.ts';
+
 /** What the load generator is to do; goes to its process as JSON. */
 export type LoadPlan = {
   /** Of the replicas; a device's requests go round them. */
@@ -24,5 +26,5 @@ export type LoadResult = {
   /** Of sending alone. */
   readonly cpuSeconds: number;
   /** Of each request. */
-  readonly latencyMs: { readonly p50: number; readonly p99: number; readonly max: number };
+  readonly latencyMs: Quantiles;
 };

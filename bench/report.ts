@@ -1,4 +1,5 @@
 import type { Floor } from './baselines.ts';
+import type { OverloadMeasurement } from './overload.ts';
 
 /** One scenario's figures. CPU in microseconds a record. */
 export type Measurement = {
@@ -19,6 +20,7 @@ export type Report = {
   /** Puts and files a second of the bare loops. */
   readonly bare: { readonly s3: number | undefined; readonly directory: number };
   readonly measurements: readonly Measurement[];
+  readonly overload: readonly OverloadMeasurement[];
 };
 
 const columns = [

@@ -4,6 +4,10 @@ import { once } from 'node:events';
 import { type ClientRequest, type IncomingMessage, request } from 'node:http';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
+import { RateLimits } from '../src/ingest/rate-limits.ts';
+import { SourceAllowlist } from '../src/ingest/source-allowlist.ts';
+import { httpApp } from '../src/transport/http/app.ts';
+import { listen } from '../src/transport/http/server.ts';
 import {
   batchRoute,
   ndjson,
@@ -17,7 +21,7 @@ import {
 import { createTestDatabase } from './support/postgres.ts';
 import { answerDeadlineMs, openSocket, postHead } from './support/raw-http.ts';
 import { ServeProcess } from './support/serve-process.ts';
-import { startService, TestDevice } from './support/service.ts';
+import { defaultEnvelopeBytesMax, recordCount, silentObserver, startService, TestDevice } from './support/service.ts';
 
 /** A batch whose lines are written, and whose verdicts are read, one by one. */
 async function openBatch(url: string): Promise<{ outgoing: ClientRequest; incoming: IncomingMessage }> {
@@ -55,6 +59,42 @@ test('a client that goes away in the middle keeps what was judged, and can send 
   outgoing.destroy();
   const again = outcomes(await postBatch(service.url, lines.join('\n')));
   assert.deepEqual(again, [...times(3, 'identical'), ...times(3, 'accepted')]);
+  assert.deepEqual(service.errors, []);
+});
+
+test('a client whose certificate is revoked stores nothing more on the batch that it has open, and loses the connection', async (t) => {
+  await using service = await startService(t);
+  const device = await service.device('lift-01');
+  const peer = { address: '127.0.0.1', identities: undefined, retired: false };
+  const rates = { source: undefined, device: undefined, pod: undefined, refused: undefined };
+  const app = httpApp({
+    ingest: service.ingest,
+    limits: new RateLimits({ ...rates, now: () => performance.now() }),
+    observer: silentObserver,
+    peerOf: () => peer,
+    allowedSources: new SourceAllowlist(['127.0.0.1']),
+    trustedProxies: new SourceAllowlist([]),
+    envelopeBytesMax: defaultEnvelopeBytesMax,
+    draining: () => false,
+    onError: (error) => service.errors.push(error),
+  });
+  const listener = await listen(app, { host: '127.0.0.1', port: 0 });
+  t.after(() => {
+    listener.destroy();
+    return listener.drain();
+  });
+  const { outgoing, incoming } = await openBatch(`http://127.0.0.1:${listener.address.port}`);
+  const verdicts = createInterface({ input: incoming })[Symbol.asyncIterator]();
+  const next = async () => outcome(JSON.parse(String((await verdicts.next()).value)) as Verdict);
+  outgoing.write(`${device.nextBody()}\n`);
+  assert.equal(await next(), 'accepted');
+  peer.retired = true;
+  const { socket } = incoming;
+  outgoing.end(device.nextBodies(2).join('\n'));
+  assert.deepEqual([await next(), await next()], ['draining', 'draining']);
+  assert.equal((await verdicts.next()).done, true);
+  if (!socket.closed) await once(socket, 'close', { signal: AbortSignal.timeout(answerDeadlineMs) });
+  assert.equal(await recordCount(service.pool, 'lift-01'), 1);
   assert.deepEqual(service.errors, []);
 });
 

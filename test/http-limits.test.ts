@@ -4,6 +4,9 @@ import { once } from 'node:events';
 import { type IncomingMessage, request } from 'node:http';
 import { json } from 'node:stream/consumers';
 import { test } from 'node:test';
+import { Backoff } from '../src/device/backoff.ts';
+import { deliver } from '../src/device/delivery.ts';
+import { IngestClient } from '../src/device/ingest-client.ts';
 import type { Ledger } from '../src/ingest/ports.ts';
 import { formatEnvelope } from '../src/record/format.ts';
 import { ingestRoute } from './support/post.ts';
@@ -232,6 +235,75 @@ test('behind a line that its device has no rate left for, none of its others is 
   const expected = ['rate_limited', 'accepted', 'rate_limited', 'accepted'];
   assert.deepEqual(outcomes(await postBatch(service.url, lines.join('\n'))), expected);
   assert.equal(await recordCount(service.pool, 'lift-01'), 2);
+});
+
+test("a device below its batches' pace gets all of it in: no attempt waits for long, and none is in vain", async (t) => {
+  const now = () => performance.now();
+  await using service = await startLimited(t, { limits: { now, device: { perSecond: 16, burst: 16 } } });
+  const device = await service.device('lift-01');
+  const { signal } = new AbortController();
+  const client = new IngestClient({ url: new URL(service.url), signal });
+  const attempts: { lines: number; ms: number }[] = [];
+  const sendBatch = async (lines: readonly string[]) => {
+    const startMs = now();
+    const answers = await client.sendBatch(lines);
+    attempts.push({ lines: lines.length, ms: now() - startMs });
+    return answers;
+  };
+  const backoff = new Backoff({ attempts: 2, signal });
+  const sending = { client: { send: (line: string) => client.send(line), sendBatch }, backoff, single: false };
+  assert.deepEqual(await deliver(device.nextBodies(200), sending), { delivered: 200, refusals: [] });
+  assert.ok(attempts.length > 1 && (attempts[1]?.lines ?? 200) < 60, JSON.stringify(attempts));
+  for (const { ms } of attempts) assert.ok(ms < 15_000, `${ms} ms`);
+});
+
+test('a device that waits for its rate holds up no other in its batch', async (t) => {
+  await using service = await startLimited(t, { limits: { device: { perSecond: 0.2, burst: 3 } } });
+  const [wild, calm] = [await service.device('wild'), await service.device('calm')];
+  for (const body of wild.nextBodies(3)) assert.equal((await ask(service, body, { from: here })).status, 202);
+  const batch = postBatch(service.url, [...wild.nextBodies(3), calm.nextBody()].join('\n'));
+  assert.equal(await Promise.race([batch, untilStored(service, 'calm')]), 'stored');
+  assert.equal(await recordCount(service.pool, 'wild'), 3);
+  service.clock.nowMs = 15_000;
+  assert.deepEqual(outcomes(await batch), times(4, 'accepted'));
+});
+
+/** Looks for as long as a token of the test above is awaited, about. */
+async function untilStored(service: TestService, deviceId: string): Promise<'stored' | 'late'> {
+  for (const startMs = performance.now(); performance.now() - startMs < 4000; )
+    if ((await recordCount(service.pool, deviceId)) > 0) return 'stored';
+  return 'late';
+}
+
+test("a batch that is sent again takes nothing of its device's rate, but of its source's", async (t) => {
+  const limits = { device: allowance(4), source: allowance(12) };
+  await using service = await startLimited(t, { limits });
+  const device = await service.device('lift-01');
+  const lines = device.nextBodies(3).join('\n');
+  assert.deepEqual(outcomes(await postBatch(service.url, lines)), times(3, 'accepted'));
+  for (let again = 0; again < 2; again++)
+    assert.deepEqual(outcomes(await postBatch(service.url, lines)), times(3, 'identical'));
+  assert.deepEqual(outcomes(await postBatch(service.url, device.nextBody())), ['accepted']);
+  assert.deepEqual(outcomes(await postBatch(service.url, lines)), times(3, 'rate_limited'));
+});
+
+test('of a source that had too much refused nothing is read, whatever it asks for', async (t) => {
+  await using service = await startLimited(t, { limits: { refused: allowance(1), source: allowance(50) } });
+  assert.equal(summary(await ask(service, '{', { from: '127.0.0.1' })), '400 malformed_json');
+  const put = (path: string) => `PUT ${path} HTTP/1.1\r\nHost: eds\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`;
+  const openBatch = { ...ndjson, 'Transfer-Encoding': 'chunked' };
+  const announced = { ...jsonType, 'Content-Length': 0, Connection: 'close' };
+  for (const asked of [
+    put('/nowhere'),
+    put(ingestRoute),
+    put(batchRoute),
+    put('/openapi.json'),
+    postHead(batchRoute, announced),
+    postHead(batchRoute, openBatch),
+  ]) {
+    const { status, text } = await exchange(service.port, asked);
+    assert.deepEqual([status, JSON.parse(text).code], [429, 'rate_limited'], asked);
+  }
 });
 
 test('a batch that waits for its rate does not hold up a replica that is to stop', async (t) => {

@@ -16,6 +16,7 @@ import { openapiDocument } from './openapi.ts';
 import { send, unavailableReply, verdictReply } from './reply.ts';
 import { contextOf, observeRequests, type RequestObserver, refuse } from './request-context.ts';
 import { routes } from './routes.ts';
+import { takeTurns } from './turns.ts';
 
 export type HttpAppOptions = {
   readonly ingest: Ingest;
@@ -36,7 +37,7 @@ export type HttpAppOptions = {
 
 /** The ingest port: every answer is JSON, whatever was asked. */
 export function httpApp(options: HttpAppOptions): express.Express {
-  const { ingest, envelopeBytesMax, stored, draining } = options;
+  const { ingest, envelopeBytesMax, stored, draining, peerOf } = options;
   const app = express();
   app.disable('x-powered-by');
   app.set('etag', false);
@@ -45,6 +46,7 @@ export function httpApp(options: HttpAppOptions): express.Express {
   app.use(observeRequests(options));
   app.use(closeWhenDraining(draining));
   app.use(allowSources(options));
+  app.use(takeTurns());
 
   const bodies = new BodyBudget();
   const readEnvelope = async (request: Request, response: Response): Promise<Envelope> => {
@@ -56,37 +58,35 @@ export function httpApp(options: HttpAppOptions): express.Express {
     .post(bodyDeadline, limitRate, requireRoom(options), requireType('application/json'), async (request, response) => {
       const envelope = await readEnvelope(request, response);
       send(response, verdictReply(await ingest.admit(envelope, contextOf(response).sender).verdict, stored));
-    })
-    .all(allowOnly('POST'));
+    });
 
   app
     .route(routes.batch)
     .post(
-      requireType('application/x-ndjson'),
-      batchRoute({ ingest, bodies, lineBytesMax: envelopeBytesMax, stored, draining }),
-    )
-    .all(allowOnly('POST'));
+      (request, _response, next) => (typeOf(request) === ndjson ? next() : next('route')),
+      batchRoute({ ingest, bodies, lineBytesMax: envelopeBytesMax, stored, draining, peerOf }),
+    );
 
-  app
-    .route(routes.head)
-    .get(limitRate, async (request, response) => {
-      const id = String(request.params.id);
-      // What cannot be registered is not asked for: it would be looked up and remembered, whatever its length.
-      const head = deviceIdFault(id) === undefined ? await ingest.head(id) : undefined;
-      if (head === undefined)
-        return refuse(response, 'not_found', `device ${id.slice(0, deviceIdBytesMax)} is not registered`);
-      const { sequence, recordHash } = head;
-      send(response, { status: 200, body: { device_id: id, sequence, record_hash: recordHash.toString('hex') } });
-    })
-    .all(allowOnly('GET, HEAD'));
+  app.route(routes.head).get(limitRate, async (request, response) => {
+    const id = String(request.params.id);
+    // What cannot be registered is not asked for: it would be looked up and remembered, whatever its length.
+    const head = deviceIdFault(id) === undefined ? await ingest.head(id) : undefined;
+    if (head === undefined)
+      return refuse(response, 'not_found', `device ${id.slice(0, deviceIdBytesMax)} is not registered`);
+    const { sequence, recordHash } = head;
+    send(response, { status: 200, body: { device_id: id, sequence, record_hash: recordHash.toString('hex') } });
+  });
 
-  app
-    .route(routes.openapi)
-    .get((_request, response) => {
-      response.type('application/json').end(openapiDocument);
-    })
-    .all(allowOnly('GET, HEAD'));
+  app.route(routes.openapi).get((_request, response) => {
+    response.type('application/json').end(openapiDocument);
+  });
 
+  // What has come this far is refused, and counts as a request all the same.
+  app.use(limitRate);
+  app.route(routes.ingest).all(allowOnly('POST'));
+  app.route(routes.batch).post(requireType(ndjson)).all(allowOnly('POST'));
+  app.route(routes.head).all(allowOnly('GET, HEAD'));
+  app.route(routes.openapi).all(allowOnly('GET, HEAD'));
   app.use((request, response) => {
     refuse(response, 'not_found', `no such route: ${request.path}; see /openapi.json`);
   });
@@ -117,10 +117,16 @@ function closeWhenDraining(draining: () => boolean): RequestHandler {
   };
 }
 
+const ndjson = 'application/x-ndjson';
+
+function typeOf(request: Request): string | undefined {
+  return request.get('content-type')?.split(';')[0]?.trim().toLowerCase();
+}
+
 function requireType(type: string): RequestHandler {
   return (request, response, next) => {
+    if (typeOf(request) === type) return next();
     const got = request.get('content-type') ?? 'none';
-    if (got.split(';')[0]?.trim().toLowerCase() === type) return next();
     refuse(response, 'unsupported_media_type', `Content-Type must be ${type}, got ${got.slice(0, 100)}`);
   };
 }

@@ -14,7 +14,7 @@ const unavailableTexts: Record<UnavailableCode, string> = {
   ledger_unavailable: 'the ledger is not available: nothing is lost, send again later',
   payload_store_unavailable: 'the payload store is not available: nothing is lost, send again later',
   chain_contended: 'other senders of this device were faster time and again: read the head and send again',
-  draining: 'this replica is shutting down: send again',
+  draining: 'this connection is ending: send again on a new one',
   internal_error: 'internal error: nothing is lost, send again later',
 };
 
