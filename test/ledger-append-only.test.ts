@@ -8,7 +8,8 @@ import { migrate } from '../src/ledger/migrate.ts';
 import { ensureLogPartitions } from '../src/ledger/upkeep.ts';
 import { openTestPool } from './support/ledger.ts';
 import { createTestDatabase } from './support/postgres.ts';
-import { recordCount, ServeProcess, TestDevice } from './support/service.ts';
+import { ServeProcess } from './support/serve-process.ts';
+import { recordCount, TestDevice } from './support/service.ts';
 
 const oneOfEach = `
   INSERT INTO audit_records SELECT 'lift-01', 1, 0, h, h || h, h, 'x', h, 'x', NULL, 0 FROM decode(repeat('00', 32), 'hex') h;
@@ -168,7 +169,7 @@ async function withServiceRole(t: TestContext) {
   const serviceUrl = new URL(url);
   serviceUrl.username = role;
   serviceUrl.password = password;
-  return { ownerUrl: url, serviceUrl: serviceUrl.href };
+  return { ownerUrl: url, serviceUrl: serviceUrl.href, role };
 }
 
 test("the service's role may read and append, and nothing else", async (t) => {
@@ -199,6 +200,44 @@ test("the service's role may read and append, and nothing else", async (t) => {
   const pool = openTestPool(serviceUrl);
   await ensureLogPartitions(pool);
   await pool.end();
+});
+
+/** As the commit of the first version, whose pods run on beside the new ones. */
+const asVersionOne = [
+  `INSERT INTO audit_records (device_id, sequence, timestamp_ms, payload_hash, signature, prev_record_hash, object_ref,
+                              record_hash, object_key, object_offset, payload_bytes)
+   SELECT 'lift-09', 1, 0, h, h || h, h, 'x', h, 'x', NULL, 0 FROM decode(repeat('00', 32), 'hex') h
+   ON CONFLICT ON CONSTRAINT audit_records_fence DO NOTHING RETURNING device_id`,
+  `INSERT INTO operation_logs (id, decision, device_id, sequence, message)
+   VALUES (gen_random_uuid(), 'Accepted', 'lift-09', 1, 'x')`,
+  `INSERT INTO operation_logs (id, decision, device_id, sequence, code, message)
+   VALUES (gen_random_uuid(), 'Rejected', 'lift-09', 1, 'x', 'x')`,
+  `INSERT INTO equivocations (device_id, sequence, record_hash, record)
+   VALUES ('lift-09', 1, decode(repeat('00', 32), 'hex'), '') ON CONFLICT DO NOTHING`,
+];
+
+test("the service's role cannot make up a change of the registry, or another time", async (t) => {
+  const { ownerUrl, serviceUrl, role } = await withServiceRole(t);
+  const logRow = (columns: string, values: string) =>
+    `INSERT INTO operation_logs (id, device_id, sequence, message, ${columns}) VALUES (gen_random_uuid(), 'x', 0, 'x', ${values})`;
+  const forged = [
+    logRow('decision, actor', `'Registry', 'alice'`),
+    logRow('decision, created_at', `'Accepted', now() - interval '1 hour'`),
+    `INSERT INTO audit_records SELECT device_id, 2, timestamp_ms, payload_hash, signature, prev_record_hash, object_ref,
+       record_hash, object_key, object_offset, payload_bytes, now() FROM audit_records`,
+    `INSERT INTO equivocations SELECT device_id, 2, record_hash, record, now() FROM equivocations`,
+  ];
+  const refusesForgery = async () => {
+    for (const sql of forged) await assert.rejects(query(serviceUrl, sql), /permission denied/, sql);
+    await assert.rejects(query(serviceUrl, logRow('decision', `'Registry'`)), { code: '23514' });
+    await query(serviceUrl, ...asVersionOne);
+  };
+  await refusesForgery();
+  // As the version before granted it, and as its migration does again after a rollback.
+  await query(ownerUrl, `GRANT INSERT ON ${tables.join(', ')} TO ${role}`);
+  await query(serviceUrl, logRow('decision, actor', `'Registry', 'alice'`));
+  await migrate({ databaseUrl: ownerUrl, serviceRole: role });
+  await refusesForgery();
 });
 
 /** One device in, over HTTP, and what the ledger then has of it. */

@@ -107,15 +107,21 @@ test('lines behind a refused one, and a batch sent again, are answered by few st
   assert.equal(total(await refusalRows(service)), 1000);
 });
 
-/** The backend that waits for `holder`, once there is one. */
-async function blockedBy(holder: pg.Client): Promise<number> {
-  for (;;) {
-    const { rows } = await holder.query<{ pid: number }>(
-      'SELECT pid FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))',
+/** Of 5 ms each: what is to wait does so within milliseconds. */
+const looksMax = 2000;
+
+/** The backend that waits for `holder`. Asked outside its transaction, which would see the same backends each time. */
+async function blockedBy(holder: pg.Client, databaseUrl: string): Promise<number> {
+  const { rows: own } = await holder.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+  for (let look = 0; look < looksMax; look++) {
+    const [waiting] = await query(
+      databaseUrl,
+      `SELECT pid FROM pg_stat_activity WHERE ${own[0]?.pid} = ANY (pg_blocking_pids(pid))`,
     );
-    if (rows[0] !== undefined) return rows[0].pid;
+    if (waiting !== undefined) return Number(waiting.pid);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
+  throw new Error('nothing waits for the holder');
 }
 
 test('I1 durable-before-answered: refusals whose shared row may be lost are not final', {
@@ -129,7 +135,7 @@ test('I1 durable-before-answered: refusals whose shared row may be lost are not 
   try {
     await holder.query('BEGIN; LOCK TABLE operation_logs IN SHARE MODE');
     const verdicts = Promise.all(Array.from({ length: 50 }, () => service.ingest.admit(stranger, flooder).verdict));
-    await holder.query('SELECT pg_terminate_backend($1)', [await blockedBy(holder)]);
+    await holder.query('SELECT pg_terminate_backend($1)', [await blockedBy(holder, service.databaseUrl)]);
     assert.deepEqual(new Set((await verdicts).map(codeOf)), new Set(['unavailable']));
     await holder.query('ROLLBACK');
   } finally {
@@ -202,6 +208,67 @@ test('a version from before the counts runs on over the new schema, and its rows
   );
 });
 
+test('a migration beside a commit that has begun waits for it, and neither costs the other', {
+  timeout: 30_000,
+}, async (t) => {
+  const databaseUrl = await firstVersion(t);
+  const [records = '', log = ''] = asBefore.split(';').reverse();
+  const committing = new pg.Client({ connectionString: databaseUrl });
+  await committing.connect();
+  try {
+    await committing.query(`BEGIN; ${records}`);
+    const migrated = migrate({ databaseUrl });
+    await blockedBy(committing, databaseUrl);
+    await committing.query(log);
+    await committing.query('COMMIT');
+    await migrated;
+  } finally {
+    await committing.end();
+  }
+  const rows = await query(databaseUrl, 'SELECT FROM operation_logs JOIN audit_records ON true');
+  assert.equal(rows.length, 1);
+});
+
+test('of the claims to one place the first sixteen are kept, and each refusal is counted', async (t) => {
+  await using db = await openLedger(t);
+  const claim = (sequence: bigint, claimed: number) =>
+    rejection('lift-01', {
+      code: 'equivocation',
+      sequence,
+      evidence: { encoded: Buffer.from('x'), recordHash: Buffer.alloc(32, claimed) },
+    });
+  await commit(db, { rejections: Array.from({ length: 12 }, (_, index) => claim(1n, index)) });
+  await commit(db, { rejections: Array.from({ length: 12 }, (_, index) => claim(1n, 12 + index)) });
+  await commit(db, { rejections: [claim(1n, 24), claim(2n, 24)] });
+  const { rows } = await db.pool.query(
+    'SELECT sequence::int, count(*)::int, max(get_byte(record_hash, 0)) AS last FROM equivocations GROUP BY 1 ORDER BY 1',
+  );
+  assert.deepEqual(rows, [
+    { sequence: 1, count: 16, last: 15 },
+    { sequence: 2, count: 1, last: 24 },
+  ]);
+  assert.equal(total(await refusalRows(db)), 26);
+});
+
+test('a captured record that is sent again and again with another time fills neither log nor evidence', async (t) => {
+  await using service = await startService(t);
+  const device = await service.device('lift-01');
+  const captured = device.next();
+  assert.equal(codeOf(await service.ingest.admit(captured, flooder).verdict), 'accepted');
+  const claims = Array.from({ length: 1000 }, (_, index) => ({
+    ...captured,
+    record: { ...captured.record, timestampMs: captured.record.timestampMs + BigInt(index + 1) },
+  }));
+  const verdicts = await Promise.all(claims.map((envelope) => service.ingest.admit(envelope, flooder).verdict));
+  assert.deepEqual(new Set(verdicts.map(codeOf)), new Set(['equivocation']));
+  const rows = await refusalRows(service);
+  assert.equal(total(rows), 1000);
+  // The burst of the source and that of the device's evidence, and what gathered behind them.
+  assert.ok(rows.length <= 140, `${rows.length} rows`);
+  const { rows: evidence } = await service.pool.query('SELECT FROM equivocations');
+  assert.equal(evidence.length, 16);
+});
+
 test('a month that is made later takes counts as well, and no partition takes a row that counts nothing', async (t) => {
   const databaseUrl = await firstVersion(t);
   await migrate({ databaseUrl });
@@ -211,15 +278,16 @@ test('a month that is made later takes counts as well, and no partition takes a 
     `SELECT date_trunc('month', now()) + make_interval(months => i) AS moment FROM generate_series(0, 7) i`,
   );
   for (const { moment } of months) {
-    const insert = (count: number) =>
+    const insert = (count: number, decision = 'Rejected') =>
       query(
         databaseUrl,
         `INSERT INTO operation_logs (id, decision, device_id, sequence, message, source, count, created_at)
-         VALUES (gen_random_uuid(), 'Rejected', '', 0, 'x', '192.0.2.1', ${count},
+         VALUES (gen_random_uuid(), '${decision}', '', 0, 'x', '192.0.2.1', ${count},
                  '${(moment as Date).toISOString()}'::timestamptz + interval '12 hours')`,
       );
     await insert(12);
     await assert.rejects(insert(0), { code: '23514' });
+    await assert.rejects(insert(2, 'Accepted'), { code: '23514' });
   }
   const [sum] = await query(databaseUrl, 'SELECT sum(count) FROM operation_logs');
   assert.deepEqual(sum, { sum: '96' });

@@ -104,11 +104,33 @@ test('what comes after a row was taken for commit is counted in the next one', a
   );
 });
 
-test('evidence of equivocation has a row of its own in any flood', async () => {
-  const { rows, refuse } = logOver();
-  const evidence = { encoded: Buffer.from('a record'), recordHash: Buffer.alloc(32) };
-  await Promise.all(Array.from({ length: 20 }, () => refuse({ code: 'equivocation', evidence })));
-  assert.equal(rows.length, 20);
+const evidence = { encoded: Buffer.from('a record'), recordHash: Buffer.alloc(32) };
+
+test('a flood of equivocations leaves the evidence of the first ones, and the count of all', async () => {
+  const { rows, refuse, gathered } = logOver();
+  const answers = Array.from({ length: 1000 }, () => refuse({ code: 'equivocation', evidence }));
+  await gathered();
+  await Promise.all(answers);
+  const own = rows.filter(({ count }) => count === 1);
+  assert.equal(own.length, 1 + 16, 'the row of the source, and those of the device');
+  for (const row of own) assert.equal(row.evidence, evidence);
+  const [shared, ...others] = rows.filter(({ count }) => count > 1);
+  assert.deepEqual(others, []);
+  assert.deepEqual([shared?.count, shared?.evidence, shared?.sequence], [983, undefined, 0n]);
+});
+
+test('a flood of other refusals, or of equivocations of another device, hides no equivocation', async () => {
+  const { rows, refuse, gathered } = logOver();
+  const flood = Array.from({ length: 1000 }, (_, index) =>
+    refuse(index % 2 === 0 ? {} : { code: 'equivocation', evidence, deviceId: 'lift-02' }),
+  );
+  await refuse({ code: 'equivocation', evidence });
+  assert.deepEqual(
+    rows.filter(({ deviceId, code }) => deviceId === 'lift-01' && code === 'equivocation').map((row) => row.evidence),
+    [evidence],
+  );
+  await gathered();
+  await Promise.all(flood);
 });
 
 test('a flood from thousands of sources is bounded as well: what is too many to tell apart shares a row without a source', async () => {

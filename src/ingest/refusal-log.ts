@@ -7,12 +7,19 @@ import { type Rate, TokenBucket, TokenBuckets } from './token-bucket.ts';
 export const refusalRowsOfSource: Rate = { perSecond: 10, burst: 100 };
 /** Of all sources together, so that a flood from many addresses is bounded as well. */
 const refusalRowsOfPod: Rate = { perSecond: 100, burst: 1000 };
+/**
+ * Rows with evidence that a device has even where its refusals are past the rates above, so that a flood on others does not
+ * hide that somebody signs for it. A flood on itself leaves sixteen, which say so as well as a million, and one a minute.
+ */
+const evidenceRowsOfDevice: Rate = { perSecond: 1 / 60, burst: 16 };
 /** How long a shared row gathers. A sender of many refusals waits this long for its answers, and thousands fit in it. */
 const gatherMs = 250;
 /** With the ten codes that can share a row, at most 300 shared rows a second, however large the flood. */
 const tallyMax = 64;
 /** About 150 bytes each. One that is forgotten begins with a burst again; the pod's rate holds all the same. */
 const sourcesMax = 10_000;
+/** Of the same size. Only registered devices have evidence against them. */
+const evidenceDevicesMax = 10_000;
 
 /** A refusal on its own. */
 export type Refusal = Omit<RejectedDecision, 'count'>;
@@ -40,11 +47,13 @@ export type RefusalLogOptions = {
 /**
  * The refusals' way into the operation log. Each is counted there before it is answered, so that the counts of all rows
  * add up to the refusals exactly; but past a rate they share rows, so that a flood of bad records cannot fill the
- * database. Evidence of equivocation always has a row of its own.
+ * database. Evidence of equivocation goes with a row of its own, and is not kept of refusals that share one: who has seen a
+ * payload-v1 record can make another claim of it with every message, without the key.
  */
 export class RefusalLog {
   readonly #options: RefusalLogOptions;
   readonly #sources: TokenBuckets;
+  readonly #evidence = new TokenBuckets(evidenceRowsOfDevice, evidenceDevicesMax);
   readonly #pod = new TokenBucket(refusalRowsOfPod);
   readonly #tallies = new Map<string, Tally>();
 
@@ -57,7 +66,7 @@ export class RefusalLog {
   async log(refusal: Refusal): Promise<LoggedRefusal> {
     const { decisionId } = refusal;
     const source = refusal.source === undefined ? undefined : sourceOf(refusal.source);
-    if (refusal.evidence !== undefined || this.#takesRow(source))
+    if (this.#takesRow(source) || this.#takesEvidenceRow(refusal))
       return { decisionId, outcome: await this.#options.commit({ ...refusal, count: 1 }) };
     const tally = this.#tallyFor(refusal, source);
     tally.count++;
@@ -70,6 +79,13 @@ export class RefusalLog {
     if (this.#sources.waitMs(source, nowMs) > 0 || this.#pod.waitMs(nowMs) > 0) return false;
     this.#sources.charge(source, nowMs);
     this.#pod.charge(nowMs);
+    return true;
+  }
+
+  #takesEvidenceRow({ deviceId, evidence }: Refusal): boolean {
+    const nowMs = this.#options.clock.now();
+    if (evidence === undefined || this.#evidence.waitMs(deviceId, nowMs) > 0) return false;
+    this.#evidence.charge(deviceId, nowMs);
     return true;
   }
 
@@ -100,5 +116,6 @@ function rowOf({ first, source, oneDevice, count }: Tally): RejectedDecision {
   const devices = oneDevice ? `of device=${first.deviceId}` : 'of several devices';
   const from = source === undefined ? '' : ` from ${source}`;
   const message = `${count} refusals ${devices}${from}, which came too fast for a row each`;
-  return { ...first, deviceId: oneDevice ? first.deviceId : '', sequence: 0n, source, message, count };
+  const deviceId = oneDevice ? first.deviceId : '';
+  return { ...first, deviceId, sequence: 0n, source, message, count, evidence: undefined };
 }

@@ -112,16 +112,34 @@ async function apply(client: pg.Client, { version, name, sql, checksum }: Migrat
   }
 }
 
-/** What the service does: read everything, append records, logs and evidence, ask for partitions. */
+/**
+ * What a pod's commit may set, of this version and of those before it. Not the times, which are the database's, and not
+ * operation_logs.actor, without which a row cannot claim to be a change of the registry.
+ */
+const insertColumns = {
+  audit_records: `device_id, sequence, timestamp_ms, payload_hash, signature, prev_record_hash, object_ref, record_hash,
+                  object_key, object_offset, payload_bytes, clock_skew_ms`,
+  operation_logs: 'id, decision, device_id, sequence, code, message, source, count',
+  equivocations: 'device_id, sequence, record_hash, record',
+} as const;
+
+/**
+ * What the service does: read everything, append records, logs and evidence, ask for partitions. One transaction, so that
+ * pods run on while a right to insert that was wider is taken back.
+ */
 async function grantService(client: pg.Client, role: string): Promise<void> {
   const { rowCount } = await client.query('SELECT FROM pg_roles WHERE rolname = $1', [role]);
   if (rowCount === 0) throw new MigrationError(`role ${role} does not exist: create it first, with LOGIN`);
   const { rows } = await client.query<{ schema: string }>('SELECT current_schema() AS schema');
   const schema = pg.escapeIdentifier(rows[0]?.schema ?? 'public');
   const grantee = pg.escapeIdentifier(role);
+  const grants = Object.entries(insertColumns).map(
+    ([table, columns]) => `GRANT INSERT (${columns}) ON ${table} TO ${grantee};`,
+  );
   await client.query(`
     GRANT USAGE ON SCHEMA ${schema} TO ${grantee};
     GRANT SELECT ON schema_migrations, devices, device_keys, device_gateways, audit_records, operation_logs, equivocations TO ${grantee};
-    GRANT INSERT ON audit_records, operation_logs, equivocations TO ${grantee};
+    REVOKE INSERT ON ${Object.keys(insertColumns).join(', ')} FROM ${grantee};
+    ${grants.join('\n    ')}
     GRANT EXECUTE ON FUNCTION ensure_operation_log_partitions(integer) TO ${grantee};`);
 }

@@ -64,7 +64,6 @@ function logFault(
   const told = (options.told.get(decisionId) ?? 0) + 1;
   options.told.set(decisionId, told);
   if (told > row.count) return `its row counts ${row.count} and ${told} have been told`;
-  if (code === 'equivocation' && row.count > 1) return 'its row is not its own';
   const ofDevice = row.deviceId === record.deviceId || (row.deviceId === '' && row.count > 1);
   return ofDevice ? undefined : 'its row is of another device';
 }
@@ -94,6 +93,8 @@ function falsehood(rejection: Rejection, attempt: Attempt, options: VerdictCheck
       return there?.recordHash.equals(hashOf(record)) ? undefined : 'this record is not in the ledger';
     case 'equivocation':
       if (there === undefined || there.recordHash.equals(hashOf(record))) return 'no other record has the place';
+      // A row that refusals share has none: src/ingest/refusal-log.ts.
+      if ((ledger.log.get(attempt.decisionId ?? '')?.count ?? 0) > 1) return undefined;
       return ledger.evidence.has(hashOf(record).toString('hex')) ? undefined : 'the evidence was not kept';
     case 'invalid_previous_hash': {
       const before = ledger.rowAt(record.deviceId, record.sequence - 1n)?.recordHash;

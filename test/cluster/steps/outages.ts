@@ -1,4 +1,3 @@
-import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
 import { Choices } from '../../replicas/choices.ts';
 import type { Load } from '../support/load.ts';
