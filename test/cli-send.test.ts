@@ -154,6 +154,15 @@ test('a wrong address is told from a refused record', async () => {
   }
 });
 
+test('an ingress that answers 404 while the service is away costs a retry, once the address has proved right', async () => {
+  await using fake = await FakeIngest.start(keys, [
+    { status: 200, body: `{"sequence":0,"record_hash":"${'00'.repeat(32)}"}` },
+    { status: 404, body: '404 page not found' },
+  ]);
+  const { exitCode, summary, stderr } = await send(fake, ['--payload', 'x']);
+  assert.deepEqual([exitCode, summary?.delivered], [0, 1], stderr);
+});
+
 test('ready envelopes are sent as they are; those there already count, a refused one does not hold up other devices', async () => {
   await using fake = await FakeIngest.start(keys);
   const chain = newChain();

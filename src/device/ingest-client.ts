@@ -39,6 +39,8 @@ export type IngestClientOptions = {
 export class IngestClient {
   readonly #base: URL;
   readonly #signal: AbortSignal;
+  /** Whether the service has ever answered at this address. */
+  #found = false;
 
   constructor({ url, signal }: IngestClientOptions) {
     this.#base = new URL(url);
@@ -49,18 +51,19 @@ export class IngestClient {
   /** The last link that the service has; undefined when it does not know the device. @throws ServiceUnavailable RequestRefused */
   async readHead(deviceId: string): Promise<ChainHead | undefined> {
     const { status, text } = await this.#request(`api/v1/devices/${encodeURIComponent(deviceId)}/head`);
-    const answer = parseAnswer(text);
+    const answer = this.#answerOf(text);
     // Any other server's 404 is not in the API's form.
     if (status === 404 && answer?.status === 'rejected') return undefined;
     const head = status === 200 ? parseHead(text) : undefined;
     if (head === undefined) throw this.#refused(status, answer);
+    this.#found = true;
     return head;
   }
 
   /** @param line an envelope as JSON. @throws ServiceUnavailable RequestRefused */
   async send(line: string): Promise<IngestAnswer> {
     const { status, text } = await this.#request('api/v1/ingest', 'application/json', line);
-    const answer = parseAnswer(text);
+    const answer = this.#answerOf(text);
     // 202 and 422 speak of the record, as does 400; other refusals are of the request, whatever record it carried.
     if (answer === undefined || (status !== 202 && status !== 422 && status !== 400))
       throw this.#refused(status, answer);
@@ -71,7 +74,7 @@ export class IngestClient {
   async sendBatch(lines: readonly string[]): Promise<IngestAnswer[]> {
     const body = `${lines.join('\n')}\n`;
     const { status, text } = await this.#request('api/v1/ingest/batch', 'application/x-ndjson', body);
-    if (status !== 200) throw this.#refused(status, parseAnswer(text));
+    if (status !== 200) throw this.#refused(status, this.#answerOf(text));
     const answers = text.split('\n').filter(Boolean).map(parseAnswer);
     // Fewer than asked: the service ended while it answered. The records it has will be told as identical.
     if (answers.length !== lines.length || answers.includes(undefined))
@@ -109,8 +112,16 @@ export class IngestClient {
     return { status: response.status, text };
   }
 
-  #refused(status: number, answer: IngestAnswer | undefined): RequestRefused {
+  #answerOf(text: string): IngestAnswer | undefined {
+    const answer = parseAnswer(text);
+    this.#found ||= answer !== undefined;
+    return answer;
+  }
+
+  #refused(status: number, answer: IngestAnswer | undefined): RequestRefused | ServiceUnavailable {
     if (answer && answer.status !== 'accepted') return new RequestRefused(status, answer.code, answer.error);
+    // An ingress whose service has no ready pod answers for it, some with 404. The address was right before.
+    if (this.#found) return new ServiceUnavailable(`status ${status} came from something in front of the service`);
     return new RequestRefused(
       status,
       `http_${status}`,
