@@ -29,10 +29,10 @@ export type Minio = AsyncDisposable & {
 };
 
 export const minioMissing =
-  'NO S3 SERVER FOR THIS TEST: set MINIO_BIN, put minio on PATH, or start docker; nothing about S3 was tested here';
+  'NO S3 SERVER FOR THIS TEST: set MINIO_BIN, put minio on PATH, or start a docker that can pull its image; nothing about S3 was tested here';
 
 const image = 'minio/minio:RELEASE.2025-09-07T16-13-09Z';
-/** Docker may have to fetch the image first. */
+/** Of MinIO, or of docker that fetches its image first. */
 const startDeadlineMs = 120_000;
 const pollMs = 50;
 
@@ -56,7 +56,13 @@ type Launched = {
 function findLauncher(): Launch | undefined {
   const binary = process.env.MINIO_BIN || 'minio';
   if (spawnSync(binary, ['--version']).status === 0) return launchBinary(binary);
-  return spawnSync('docker', ['info']).status === 0 ? launchContainer : undefined;
+  return hasImage() ? launchContainer : undefined;
+}
+
+/** A docker without a way to the registry is as good as none. */
+function hasImage(): boolean {
+  const docker = (...args: string[]) => spawnSync('docker', args, { timeout: startDeadlineMs }).status === 0;
+  return docker('image', 'inspect', image) || docker('pull', '--quiet', image);
 }
 
 function launchBinary(binary: string): Launch {
