@@ -21,7 +21,7 @@ import {
 import { createTestDatabase } from './support/postgres.ts';
 import { answerDeadlineMs, openSocket, postHead } from './support/raw-http.ts';
 import { ServeProcess } from './support/serve-process.ts';
-import { defaultEnvelopeBytesMax, recordCount, silentObserver, startService, TestDevice } from './support/service.ts';
+import { defaultEnvelopeBytesMax, recordCount, silentRequests, startService, TestDevice } from './support/service.ts';
 
 /** A batch whose lines are written, and whose verdicts are read, one by one. */
 async function openBatch(url: string): Promise<{ outgoing: ClientRequest; incoming: IncomingMessage }> {
@@ -70,7 +70,7 @@ test('a client whose certificate is revoked stores nothing more on the batch tha
   const app = httpApp({
     ingest: service.ingest,
     limits: new RateLimits({ ...rates, now: () => performance.now() }),
-    observer: silentObserver,
+    observer: silentRequests,
     peerOf: () => peer,
     allowedSources: new SourceAllowlist(['127.0.0.1']),
     trustedProxies: new SourceAllowlist([]),

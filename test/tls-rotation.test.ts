@@ -12,7 +12,7 @@ import { openPool } from '../src/ledger/pool.ts';
 import { authority, type Issued, serverCertificate } from './support/certificates.ts';
 import { MountedSecret } from './support/mounted-secret.ts';
 import { createTestDatabase } from './support/postgres.ts';
-import { ServeTlsProcess } from './support/serve-tls-process.ts';
+import { ServeProcess } from './support/serve-process.ts';
 import { recordCount, TestDevice } from './support/service.ts';
 import { type TlsAnswer, TlsBalancer } from './support/tls-balancer.ts';
 
@@ -45,7 +45,10 @@ async function openStores(t: TestContext) {
   return { databaseUrl, storeDirectory, pool, devices, [Symbol.asyncDispose]: () => pool.end() };
 }
 
-const ports = async () => ({ port: await freePort(), opsPort: await freePort() });
+const freePorts = async () => [`--addr=127.0.0.1:${await freePort()}`, `--ops-addr=127.0.0.1:${await freePort()}`];
+
+const serveTls = (t: TestContext, databaseUrl: string, ...args: readonly string[]) =>
+  ServeProcess.start(t, databaseUrl, { command: 'serve-tls', args });
 
 /** Devices that send one record after the other, each as soon as the one before is answered. */
 class Load {
@@ -100,8 +103,8 @@ test('certificates change under load without a restart: no request is lost, no c
   const [first, second, third] = [await serverCertificate(), await serverCertificate(), await serverCertificate()];
   await using stores = await openStores(t);
   const secret = await MountedSecret.create(t, secretOf(first));
-  const files = { certFile: secret.path('tls.crt'), keyFile: secret.path('tls.key') };
-  const service = await ServeTlsProcess.start(t, { ...stores, ...(await ports()), ...files });
+  const files = [`--tls-cert=${secret.path('tls.crt')}`, `--tls-key=${secret.path('tls.key')}`];
+  const service = await serveTls(t, stores.databaseUrl, ...files);
   using newcomers = new TlsBalancer([service.url], ca.cert, { keepAlive: false });
   using lasting = new DisposableStack();
   const balancers = stores.devices.map(() => lasting.use(new TlsBalancer([service.url], ca.cert)));
@@ -133,9 +136,8 @@ test('certificates change under load without a restart: no request is lost, no c
     assert.equal(new Set(answers.map(({ connection }) => connection)).size, 1, 'the connection of the start is kept');
     assert.deepEqual([...new Set(answers.map(({ serial }) => serial))], [first.serial]);
   }
-  const metrics = await (await fetch(`${service.opsUrl}/metrics`)).text();
-  const expiry = /^edgesentry_tls_certificate_expiry_timestamp_seconds (\S+)$/m.exec(metrics)?.[1];
-  assert.equal(Number(expiry), new X509Certificate(third.cert).validToDate.getTime() / 1000);
+  const expiry = await service.metric('edgesentry_tls_certificate_expiry_timestamp_seconds');
+  assert.equal(expiry, new X509Certificate(third.cert).validToDate.getTime() / 1000);
   assert.equal(await service.stop(), 0);
   await assertAllRecorded(stores, load);
 });
@@ -147,32 +149,31 @@ test('certificates change by restarting one replica after the other under load: 
   const [first, second] = [await serverCertificate(), await serverCertificate()];
   await using stores = await openStores(t);
   const writePair = async (name: string, { cert, key }: Issued) => {
-    const files = {
-      certFile: join(stores.storeDirectory, `${name}.crt`),
-      keyFile: join(stores.storeDirectory, `${name}.key`),
-    };
-    await writeFile(files.certFile, cert);
-    await writeFile(files.keyFile, key);
-    return files;
+    const [certFile, keyFile] = [
+      join(stores.storeDirectory, `${name}.crt`),
+      join(stores.storeDirectory, `${name}.key`),
+    ];
+    await writeFile(certFile, cert);
+    await writeFile(keyFile, key);
+    return [`--tls-cert=${certFile}`, `--tls-key=${keyFile}`];
   };
   const [before, after] = [await writePair('first', first), await writePair('second', second)];
-  const payloads = { databaseUrl: stores.databaseUrl, storeDirectory: join(stores.storeDirectory, 'payloads') };
-  const places = [await ports(), await ports()];
-  const replicas = await Promise.all(
-    places.map((place) => ServeTlsProcess.start(t, { ...payloads, ...place, ...before })),
-  );
+  const { databaseUrl } = stores;
+  const payloads = `--store-dir=${join(stores.storeDirectory, 'payloads')}`;
+  const places = [await freePorts(), await freePorts()];
+  const replicas = await Promise.all(places.map((place) => serveTls(t, databaseUrl, payloads, ...place, ...before)));
   const urls = replicas.map(({ url }) => url);
   using ingress = new TlsBalancer(urls, ca.cert);
   const load = new Load(stores.devices, () => ingress);
   await load.goesOn();
 
-  const restarted: ServeTlsProcess[] = [];
+  const restarted: ServeProcess[] = [];
   for (const [index, replica] of replicas.entries()) {
     assert.equal(await replica.stop(), 0, 'everything in flight was answered in time');
     await load.goesOn();
     const place = places[index];
     assert.ok(place);
-    restarted.push(await ServeTlsProcess.start(t, { ...payloads, ...place, ...after }));
+    restarted.push(await serveTls(t, databaseUrl, payloads, ...place, ...after));
     await load.goesOn();
   }
   await load.stop();

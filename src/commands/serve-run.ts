@@ -4,7 +4,7 @@ import type { ServeConfig, TlsConfig } from '../config.ts';
 import type { Io } from './command.ts';
 
 const upkeepIntervalMs = 24 * 60 * 60 * 1000;
-const retryPauseMs = 1_000;
+const upkeepRetryMs = 60 * 1000;
 
 /** The composition root: opens everything, waits for the signal, closes everything. */
 export async function runServe(config: ServeConfig & { readonly tls?: TlsConfig }, io: Io): Promise<void> {
@@ -52,6 +52,6 @@ async function keepPartitions(
       () => true,
       (error: unknown) => onError(error) ?? false,
     );
-    await sleep(done ? upkeepIntervalMs : retryPauseMs * 60, undefined, { signal }).catch(() => {});
+    await sleep(done ? upkeepIntervalMs : upkeepRetryMs, undefined, { signal }).catch(() => {});
   }
 }

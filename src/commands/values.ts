@@ -48,8 +48,6 @@ export const publicKey: ValueParser<Buffer> = (text, name) => {
   return bytes;
 };
 
-export type DeviceKeyArgument = NamedKey;
-
 export const deviceKey: ValueParser<NamedKey> = (text, name) => {
   const named = parseDeviceKey(text);
   if ('fault' in named) throw new UsageError(`${name} ${named.fault}`);

@@ -1,4 +1,5 @@
 import type { Break } from '../audit/findings.ts';
+import type { NamedKey } from '../record/device-key.ts';
 import { ParseError, parseRecord, parseRecords } from '../record/parse.ts';
 import type { DeviceRecord } from '../record/record.ts';
 import type { VerificationKey } from '../record/signature.ts';
@@ -6,9 +7,9 @@ import { ChainVerifier, type VerifiedChain } from './chain-verifier.ts';
 import { type CommandFactory, command, example, Failure, type Io, option } from './command.ts';
 import { isBlank, openInput, readLines, wholeInputBytesMax } from './files.ts';
 import { Progress } from './progress.ts';
-import { type DeviceKeyArgument, deviceKey } from './values.ts';
+import { deviceKey } from './values.ts';
 
-type Options = { recordsFile: string; device?: DeviceKeyArgument[]; partial: boolean; json: boolean };
+type Options = { recordsFile: string; device?: NamedKey[]; partial: boolean; json: boolean };
 
 /** `place` is where it stands in the file: `line 7`, or `record 7` of an array. */
 type PlacedRecord = { readonly place: string; readonly record: DeviceRecord };
@@ -63,7 +64,7 @@ export const verifyChain: CommandFactory = (io) =>
       if (empty) throw new Failure(`--records-file: '${recordsFile}' holds no record`);
     });
 
-function keysByDevice(devices: readonly DeviceKeyArgument[]): Map<string, VerificationKey[]> {
+function keysByDevice(devices: readonly NamedKey[]): Map<string, VerificationKey[]> {
   const keys = new Map<string, VerificationKey[]>();
   for (const { deviceId, key } of devices) keys.set(deviceId, [...(keys.get(deviceId) ?? []), key]);
   return keys;

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { silentObserver } from '../../test/support/silent-observer.ts';
 import { recordVectors } from '../../test/vectors/records.ts';
 import { type ChainHead, genesis } from '../record/record.ts';
 import { CommitQueue } from './commit-queue.ts';
@@ -32,15 +33,7 @@ function queueOver(
       readRecordHashes,
       readHeads: async () => [],
     },
-    observer: {
-      decided: () => {},
-      failed: ({ name }) => failures.push(name),
-      stage: () => {},
-      clockSkew: () => {},
-      committed: () => {},
-      headLookup: () => {},
-      limited: () => {},
-    },
+    observer: { ...silentObserver, failed: ({ name }) => failures.push(name) },
     clock: { defer: setImmediate, sleep: waiting.sleep },
     storing: () => waiting.storing,
     onCommitted: (_, head) => heads.push(head),

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { silentObserver } from '../../test/support/silent-observer.ts';
 import { recordVectors, vectorKey } from '../../test/vectors/records.ts';
 import type { Device } from '../record/device.ts';
 import { genesis } from '../record/record.ts';
@@ -57,16 +58,7 @@ function ingestOver(
       put: async ({ payload }) => ({ objectKey: 'an object', offset: undefined, bytes: payload.length }),
     },
     devices: { find, confirm, forget: () => {} },
-    observer: {
-      decided: () => {},
-      failed: () => {},
-      stage: () => {},
-      clockSkew: () => {},
-      committed: () => {},
-      headLookup: () => {},
-      limited: () => {},
-      ...observer,
-    },
+    observer: { ...silentObserver, ...observer },
     clock: { now: () => 1_000, sleep: async () => {}, defer: setImmediate, uuid: () => 'a decision' },
     objectRefScope: 'any',
     limits,

@@ -47,9 +47,13 @@ export async function migrate(options: MigrateOptions): Promise<number> {
   }
 }
 
+/** Asked for by each round of readiness checks; the files of a program do not change while it runs. */
+let versionNeeded: number | undefined;
+
 /** The schema version that this program needs: that of its newest migration. */
 export async function schemaVersionNeeded(): Promise<number> {
-  return (await readMigrations()).at(-1)?.version ?? 0;
+  versionNeeded ??= (await readMigrations()).at(-1)?.version ?? 0;
+  return versionNeeded;
 }
 
 async function readMigrations(): Promise<Migration[]> {

@@ -7,7 +7,7 @@ import type pg from 'pg';
 import { systemClock } from '../../src/commands/system-clock.ts';
 import { DeviceChain } from '../../src/device/device-chain.ts';
 import { Ingest, type IngestBounds } from '../../src/ingest/ingest.ts';
-import type { Ledger, Observer, PayloadStore } from '../../src/ingest/ports.ts';
+import type { Ledger, PayloadStore } from '../../src/ingest/ports.ts';
 import { RateLimits, type RateLimitsOptions } from '../../src/ingest/rate-limits.ts';
 import { SourceAllowlist } from '../../src/ingest/source-allowlist.ts';
 import { PostgresDeviceDirectory } from '../../src/ledger/device-directory.ts';
@@ -22,14 +22,9 @@ import { httpApp } from '../../src/transport/http/app.ts';
 import type { RequestObserver } from '../../src/transport/http/request-context.ts';
 import { listen } from '../../src/transport/http/server.ts';
 import { createTestDatabase } from './postgres.ts';
+import { silentObserver } from './silent-observer.ts';
 
-export const silentObserver: Observer & RequestObserver = {
-  decided: () => {},
-  failed: () => {},
-  stage: () => {},
-  clockSkew: () => {},
-  committed: () => {},
-  headLookup: () => {},
+export const silentRequests: RequestObserver = {
   started: () => ({ trace: undefined, ended: () => {} }),
   refused: () => {},
   limited: () => {},
@@ -127,7 +122,7 @@ export async function startService(t: TestContext, options: ServiceOptions = {})
   const app = httpApp({
     ingest,
     limits,
-    observer: silentObserver,
+    observer: silentRequests,
     peerOf: ({ remoteAddress: address }) => ({ address, identities: undefined, retired: false }),
     allowedSources: new SourceAllowlist(options.allowedSources ?? ['127.0.0.1']),
     trustedProxies: new SourceAllowlist(options.trustedProxies ?? []),
